@@ -1,0 +1,220 @@
+"""The plan machine and the stream readers, in Rust. Text and JSON in, small frozen objects out."""
+
+from typing import Literal, TypeAlias, final
+
+__all__ = [
+    "AnswerPiece",
+    "Closed",
+    "Diagnostic",
+    "Machine",
+    "Planned",
+    "Ready",
+    "ReplyReader",
+    "SseDecoder",
+    "Thought",
+    "ToolSet",
+    "Unreachable",
+    "Verdict",
+]
+
+@final
+class ToolSet:
+    """The tools that a plan may call, their schemas compiled. Frozen; shared by any number of machines.
+
+    Args:
+        tools_json: a JSON list of tools in MCP's shape (``name``, ``description``, ``inputSchema``, …), or an object
+            with such a list under ``tools``.
+
+    Raises:
+        ValueError: the text is no such JSON, a name is missing or used twice, or a schema does not compile; the message
+            names the tool and the field.
+    """
+
+    def __new__(cls, tools_json: str | bytes) -> ToolSet: ...
+    @property
+    def names(self) -> list[str]:
+        """The names of the tools, in their order."""
+
+@final
+class Machine:
+    """Takes the facts of one run and returns what follows from each. The only place that knows what may run now.
+
+    Deterministic: the same facts give the same steps, however the text is cut. Total: every input gives steps; what could
+    not be used comes back as a `Diagnostic`.
+
+    Args:
+        tools: the tools that plans may call.
+        max_tasks: how many tasks the run may plan; tasks beyond it are diagnosed and not planned.
+    """
+
+    def __new__(cls, tools: ToolSet, *, max_tasks: int | None = None) -> Machine: ...
+    def feed(self, text: str | bytes) -> list[Step]:
+        """A piece of model text, cut anywhere; bytes are UTF-8 and may be cut inside a character."""
+
+    def finish(self, *, cut_off: bool = False) -> list[Step]:
+        """The model stopped. With ``cut_off`` it was stopped in the middle, so that an unclosed call is not mended.
+
+        The next piece fed begins another plan, whose tasks may refer to all earlier ones.
+        """
+
+    def succeed(self, task_id: int, output_json: str | bytes) -> list[Step]:
+        """A task that was ready has this output, a JSON value."""
+
+    def fail(self, task_id: int) -> list[Step]:
+        """A task will produce no output."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the current plan is closed: no further task of it will come."""
+
+    @property
+    def unsettled(self) -> int:
+        """How many tasks have neither succeeded nor failed nor become unreachable."""
+
+    @property
+    def next_id(self) -> int:
+        """The lowest id that no task and no join has reached yet."""
+
+    def answer(self) -> str | None:
+        """The answer that the latest plan named with ``join($n)``, as JSON; None if it named none or has none yet."""
+
+@final
+class Thought:
+    """The model wrote down a thought."""
+
+    @property
+    def text(self) -> str: ...
+
+@final
+class Planned:
+    """A task was read from the plan."""
+
+    @property
+    def task_id(self) -> int: ...
+    @property
+    def tool(self) -> str: ...
+    @property
+    def depends_on(self) -> list[int]:
+        """The tasks whose outputs the arguments need, ascending."""
+
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
+
+@final
+class Ready:
+    """All inputs of a task exist: it may be called now."""
+
+    @property
+    def task_id(self) -> int: ...
+    @property
+    def tool(self) -> str: ...
+    @property
+    def arguments(self) -> str:
+        """The bound arguments: a JSON object."""
+
+@final
+class Unreachable:
+    """A task will never be ready."""
+
+    @property
+    def task_id(self) -> int: ...
+    @property
+    def because(self) -> int:
+        """The failed task at the root."""
+
+@final
+class Diagnostic:
+    """Something was mended (``hint``) or could not be used (``error``)."""
+
+    @property
+    def severity(self) -> Literal["hint", "error"]: ...
+    @property
+    def code(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def line(self) -> int:
+        """From 1; 0 if no place in the plan can be named."""
+
+    @property
+    def column(self) -> int:
+        """Characters, from 1; 0 if no place in the plan can be named."""
+
+    @property
+    def task_id(self) -> int | None:
+        """The task it is about. With severity ``error`` that task has failed: it will not be ready."""
+
+@final
+class Closed:
+    """The plan is complete."""
+
+    @property
+    def answer_task(self) -> int | None:
+        """The task whose output is the answer (``join($5)``)."""
+
+Step: TypeAlias = Thought | Planned | Ready | Unreachable | Diagnostic | Closed
+
+@final
+class ReplyReader:
+    """Reads a joiner's reply piece by piece: ``Thought: … / Action: Finish(…)`` or ``Replan(…)``."""
+
+    def __new__(cls) -> ReplyReader: ...
+    def feed(self, text: str) -> list[ReplyStep]:
+        """A piece of the reply, cut anywhere."""
+
+    def finish(self) -> list[ReplyStep]:
+        """The reply is complete. Always ends with a `Verdict`, unless one was given before."""
+
+@final
+class AnswerPiece:
+    """A piece of the answer, as it is read."""
+
+    @property
+    def text(self) -> str: ...
+
+@final
+class Verdict:
+    """What the joiner decided."""
+
+    @property
+    def kind(self) -> Literal["finish", "replan"]: ...
+    @property
+    def text(self) -> str:
+        """The whole answer, or the reason to replan."""
+
+    @property
+    def mended(self) -> bool:
+        """Whether the reply did not follow its format and the verdict was guessed."""
+
+ReplyStep: TypeAlias = Thought | AnswerPiece | Verdict
+
+@final
+class SseDecoder:
+    """Decodes the bytes of a chat completion stream (server-sent events, as OpenAI's API sends them)."""
+
+    def __new__(cls) -> SseDecoder: ...
+    def feed(self, data: bytes) -> str:
+        """Decode the bytes of one read, cut anywhere; returns the text of all their pieces, joined."""
+
+    def finish(self) -> str:
+        """The bytes are complete. Returns the text of a body that was no event stream but one whole JSON response."""
+
+    @property
+    def finish_reason(self) -> str | None: ...
+    @property
+    def usage(self) -> tuple[int, int, int, int] | None:
+        """Prompt, completion, cached and reasoning tokens."""
+
+    @property
+    def done(self) -> bool:
+        """Whether ``[DONE]`` or a whole JSON response was read."""
+
+    @property
+    def error(self) -> str | None:
+        """The message of an error object inside the stream, or of malformed data."""
+
+    @property
+    def error_status(self) -> int | None:
+        """The HTTP status or numeric code that an error object named."""
