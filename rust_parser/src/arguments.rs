@@ -1,0 +1,448 @@
+//! Reads the arguments of a call from its tokens: Python and JSON literals, names, and references.
+
+use serde_json::{Map, Number, Value};
+
+use crate::escape::unescape;
+use crate::lexer::{Kind, Quoting, Token, is_identifier};
+use crate::reference::{read_reference, read_string};
+use crate::step::{Code, TaskId};
+use crate::template::{Fragment, Template, clip};
+use crate::toolset::Tool;
+
+/// How deeply values may be nested.
+const DEEPEST: usize = 64;
+
+/// One argument of a call.
+#[derive(Debug)]
+pub(crate) struct Argument {
+    pub(crate) name: Option<String>,
+    pub(crate) value: Template,
+    pub(crate) offset: usize,
+}
+
+/// Something to be said about the call, at an offset of its inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Remark {
+    pub(crate) code: Code,
+    pub(crate) offset: usize,
+    pub(crate) message: String,
+}
+
+/// The arguments, or why they cannot be used; and what was mended on the way.
+pub(crate) struct ReadArguments {
+    pub(crate) arguments: Result<Vec<Argument>, Remark>,
+    pub(crate) hints: Vec<Remark>,
+}
+
+/// Reads the arguments in `text`, cut into `tokens`. `is_task` knows the tasks that references may name.
+pub(crate) fn read_arguments(
+    text: &str,
+    tokens: &[Token],
+    tool: Option<&Tool>,
+    is_task: &impl Fn(TaskId) -> bool,
+) -> ReadArguments {
+    let mut reader = Reader { text, tokens, next: 0, is_task, hints: Vec::new(), tool };
+    let arguments = match reader.arguments() {
+        Err(fault) if fault.code == Code::UnquotedArgument => reader.prose(fault),
+        read => read,
+    };
+    ReadArguments { arguments, hints: reader.hints }
+}
+
+struct Reader<'r, F> {
+    text: &'r str,
+    tokens: &'r [Token],
+    next: usize,
+    is_task: &'r F,
+    tool: Option<&'r Tool>,
+    hints: Vec<Remark>,
+}
+
+type Read<T> = Result<T, Remark>;
+
+fn fault<T>(code: Code, offset: usize, message: impl Into<String>) -> Read<T> {
+    Err(Remark { code, offset, message: message.into() })
+}
+
+impl<F: Fn(TaskId) -> bool> Reader<'_, F> {
+    fn peek(&mut self) -> Option<Token> {
+        while let Some(token) = self.tokens.get(self.next) {
+            if token.kind != Kind::Comment {
+                return Some(*token);
+            }
+            self.hint(Code::Comment, token.start, "a comment inside the call: ignored");
+            self.next += 1;
+        }
+        None
+    }
+
+    fn take(&mut self) -> Option<Token> {
+        let token = self.peek()?;
+        self.next += 1;
+        Some(token)
+    }
+
+    fn take_if(&mut self, kind: Kind) -> bool {
+        let found = self.peek().is_some_and(|token| token.kind == kind);
+        self.next += usize::from(found);
+        found
+    }
+
+    fn hint(&mut self, code: Code, offset: usize, message: impl Into<String>) {
+        self.hints.push(Remark { code, offset, message: message.into() });
+    }
+
+    fn slice(&self, token: Token) -> &str {
+        &self.text[token.start..token.end]
+    }
+
+    fn arguments(&mut self) -> Read<Vec<Argument>> {
+        let mut arguments = Vec::new();
+        while let Some(token) = self.peek() {
+            let name = self.name(token);
+            let value = self.value(0)?;
+            arguments.push(Argument { name, value, offset: token.start });
+            match self.peek() {
+                None => break,
+                Some(token) if token.kind == Kind::Comma => self.next += 1,
+                Some(token) => return self.unexpected(token, "a comma or the closing parenthesis"),
+            }
+        }
+        Ok(arguments)
+    }
+
+    /// `name=` or, where the tool has such a parameter, `name:`.
+    fn name(&mut self, token: Token) -> Option<String> {
+        let name = self.slice(token).to_owned();
+        if token.kind != Kind::Bare || !is_identifier(&name) {
+            return None;
+        }
+        match self.tokens.get(self.next + 1)?.kind {
+            Kind::Equals => {}
+            Kind::Colon if self.tool.is_some_and(|tool| tool.takes(&name)) => {
+                self.hint(Code::ColonArgument, token.start, format!("{name}: … read as {name}=…"));
+            }
+            _ => return None,
+        }
+        self.next += 2;
+        Some(name)
+    }
+
+    fn unexpected<T>(&self, token: Token, expected: &str) -> Read<T> {
+        let found = match token.kind {
+            Kind::String(_) => "a string".to_owned(),
+            Kind::Bare => format!("{:?}", clip(self.slice(token), 40)),
+            _ => format!("'{}'", self.slice(token)),
+        };
+        fault(Code::BadSyntax, token.start, format!("expected {expected}, found {found}"))
+    }
+
+    fn value(&mut self, depth: usize) -> Read<Template> {
+        let Some(token) = self.take() else {
+            return fault(Code::BadSyntax, self.text.len(), "expected a value, found the end of the call");
+        };
+        if depth > DEEPEST {
+            return fault(Code::TooDeep, token.start, format!("values may be nested {DEEPEST} deep, not deeper"));
+        }
+        match token.kind {
+            Kind::String(quoting) => Ok(self.strings(token, quoting)),
+            Kind::Bare => self.bare(token),
+            Kind::Open(b'[') => self.list(b']', depth).map(|(items, _)| collect_list(items)),
+            Kind::Open(b'(') => self.list(b')', depth).map(|(mut items, is_tuple)| {
+                // `(1)` is a value in parentheses, `(1,)` a tuple of one.
+                if !is_tuple && items.len() == 1 { items.remove(0) } else { collect_list(items) }
+            }),
+            Kind::Open(_) => self.object(depth),
+            _ => self.unexpected(token, "a value"),
+        }
+    }
+
+    fn list(&mut self, close: u8, depth: usize) -> Read<(Vec<Template>, bool)> {
+        let mut items = Vec::new();
+        let mut commas = 0;
+        loop {
+            if self.closes(close)? {
+                return Ok((items, commas > 0));
+            }
+            items.push(self.value(depth + 1)?);
+            if self.take_if(Kind::Comma) {
+                commas += 1;
+            } else if self.closes(close)? {
+                return Ok((items, commas > 0));
+            } else if let Some(token) = self.peek() {
+                return self.unexpected(token, &format!("a comma or '{}'", char::from(close)));
+            }
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Read<Template> {
+        let mut members: Vec<(String, Template)> = Vec::new();
+        loop {
+            if self.closes(b'}')? {
+                return Ok(collect_object(members));
+            }
+            let key = self.key()?;
+            if !self.take_if(Kind::Colon) {
+                let offset = self.peek().map_or(self.text.len(), |token| token.start);
+                return fault(Code::BadSyntax, offset, format!("expected ':' after the key {:?}", clip(&key, 40)));
+            }
+            let value = self.value(depth + 1)?;
+            members.push((key, value));
+            if !self.take_if(Kind::Comma) {
+                if self.closes(b'}')? {
+                    return Ok(collect_object(members));
+                }
+                if let Some(token) = self.peek() {
+                    return self.unexpected(token, "a comma or '}'");
+                }
+            }
+        }
+    }
+
+    fn key(&mut self) -> Read<String> {
+        match self.take() {
+            Some(Token { kind: Kind::String(quoting), start, end }) => Ok(self.decode(start, end, quoting)),
+            Some(token) if token.kind == Kind::Bare => Ok(self.slice(token).to_owned()),
+            Some(token) => self.unexpected(token, "a key"),
+            None => fault(Code::BadSyntax, self.text.len(), "expected a key, found the end of the call"),
+        }
+    }
+
+    /// Whether the bracket is closed here; the end of the call closes it, too.
+    fn closes(&mut self, close: u8) -> Read<bool> {
+        match self.peek() {
+            None => {
+                let message = format!("'{}' is missing at the end of the call: added", char::from(close));
+                self.hint(Code::MissingBracket, self.text.len(), message);
+                Ok(true)
+            }
+            Some(token) if token.kind == Kind::Close(close) => {
+                self.next += 1;
+                Ok(true)
+            }
+            Some(token) if matches!(token.kind, Kind::Close(_)) => self.unexpected(token, &format!("'{}'", char::from(close))),
+            Some(_) => Ok(false),
+        }
+    }
+
+    /// A string, or several in a row, which are one.
+    fn strings(&mut self, first: Token, quoting: Quoting) -> Template {
+        let template = self.string(first, quoting);
+        if !self.peek().is_some_and(|token| matches!(token.kind, Kind::String(_))) {
+            return template;
+        }
+        let mut fragments = fragments_of(template);
+        while let Some(token) = self.peek() {
+            let Kind::String(quoting) = token.kind else { break };
+            self.next += 1;
+            let next = self.string(token, quoting);
+            fragments.extend(fragments_of(next));
+        }
+        collect_text(fragments)
+    }
+
+    fn string(&mut self, token: Token, quoting: Quoting) -> Template {
+        let text = self.decode(token.start, token.end, quoting);
+        self.references_in(text, token.start)
+    }
+
+    fn references_in(&mut self, text: String, offset: usize) -> Template {
+        let read = read_string(text, self.is_task);
+        if let Some(dollar) = read.stays_text {
+            let message = format!("{dollar} names no earlier task: kept as text (write $${} to say so)", &dollar[1..]);
+            self.hint(Code::DollarText, offset, message);
+        }
+        read.template
+    }
+
+    fn decode(&mut self, start: usize, end: usize, quoting: Quoting) -> String {
+        if quoting.is_smart() {
+            self.hint(Code::SmartQuotes, start, "smart quotes around a string: read as plain ones");
+        }
+        if quoting.inner_quote {
+            self.hint(Code::InnerQuote, start, format!("a quote inside the string is kept; write it as \\{}", quoting.quote));
+        }
+        if quoting.newline {
+            self.hint(Code::NewlineInString, start, "a line break inside the string is kept; write it as \\n");
+        }
+        if quoting.odd_prefix {
+            self.hint(Code::StringPrefix, start, "nothing is formatted here: the string's prefix is ignored");
+        }
+        let text = &self.text[start..end];
+        if quoting.raw || !quoting.escapes {
+            return text.to_owned();
+        }
+        let (decoded, lone_surrogate) = unescape(text);
+        if lone_surrogate {
+            self.hint(Code::LoneSurrogate, start, "half of a surrogate pair is no character: replaced by U+FFFD");
+        }
+        decoded
+    }
+
+    fn bare(&mut self, token: Token) -> Read<Template> {
+        let word = self.slice(token);
+        if word.starts_with('$')
+            && let Some((reference, length)) = read_reference(word)
+            && length == word.len()
+        {
+            if (self.is_task)(reference.task_id) {
+                return Ok(Template::Reference(reference));
+            }
+            let message = format!(
+                "${0} names no earlier task; a reference names a task written before it (for the text itself write \"$${0}\")",
+                reference.task_id
+            );
+            return fault(Code::UnknownReference, token.start, message);
+        }
+        match literal(word) {
+            Some(value) => Ok(Template::Constant(value)),
+            None => fault(
+                Code::UnquotedArgument,
+                token.start,
+                format!("{:?} is no value; put text in quotes, and let a tool compute expressions", clip(word, 40)),
+            ),
+        }
+    }
+
+    /// Text without quotes, where it can only be the one string that the tool takes.
+    fn prose(&mut self, fault: Remark) -> Read<Vec<Argument>> {
+        let Some(tool) = self.tool else { return Err(fault) };
+        let (name, from) = match self.tokens {
+            [first, second, ..] if matches!(second.kind, Kind::Equals | Kind::Colon) && tool.takes(self.slice(*first)) => {
+                (Some(self.slice(*first).to_owned()), second.end)
+            }
+            _ => (None, 0),
+        };
+        let plain = |token: &Token| !matches!(token.kind, Kind::String(_) | Kind::Equals | Kind::Comment);
+        let is_prose = self.tokens.iter().filter(|token| token.start >= from).all(plain);
+        let fits = if name.is_some() { tool.required.len() <= 1 } else { tool.required.len() <= 1 && tool.begins_with_text() };
+        if !is_prose || !fits {
+            return Err(fault);
+        }
+        let text = self.text[from..].trim().to_owned();
+        self.hints.clear();
+        self.hint(Code::UnquotedText, from, "text without quotes: read as one string");
+        let value = self.references_in(text, from);
+        Ok(vec![Argument { name, value, offset: from }])
+    }
+}
+
+fn collect_list(items: Vec<Template>) -> Template {
+    if items.iter().all(|item| matches!(item, Template::Constant(_))) {
+        return Template::Constant(Value::Array(items.into_iter().filter_map(constant).collect()));
+    }
+    Template::List(items)
+}
+
+fn collect_object(members: Vec<(String, Template)>) -> Template {
+    if members.iter().all(|(_, member)| matches!(member, Template::Constant(_))) {
+        let constants = members.into_iter().filter_map(|(key, member)| constant(member).map(|value| (key, value)));
+        return Template::Constant(Value::Object(constants.collect::<Map<_, _>>()));
+    }
+    Template::Object(members)
+}
+
+fn constant(template: Template) -> Option<Value> {
+    match template {
+        Template::Constant(value) => Some(value),
+        _ => None,
+    }
+}
+
+fn collect_text(fragments: Vec<Fragment>) -> Template {
+    let mut text = String::new();
+    for fragment in &fragments {
+        match fragment {
+            Fragment::Literal(literal) => text.push_str(literal),
+            Fragment::Reference(_) => return Template::Text(fragments),
+        }
+    }
+    Template::Constant(Value::String(text))
+}
+
+fn fragments_of(template: Template) -> Vec<Fragment> {
+    match template {
+        Template::Constant(Value::String(text)) => vec![Fragment::Literal(text)],
+        Template::Reference(reference) => vec![Fragment::Reference(reference)],
+        Template::Text(fragments) => fragments,
+        _ => Vec::new(),
+    }
+}
+
+/// A number or a word of Python or JSON.
+fn literal(word: &str) -> Option<Value> {
+    match word {
+        "true" | "True" => Some(Value::Bool(true)),
+        "false" | "False" => Some(Value::Bool(false)),
+        "null" | "None" => Some(Value::Null),
+        _ => number(word).map(Value::Number),
+    }
+}
+
+fn number(word: &str) -> Option<Number> {
+    if !word.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '-' | '+' | '.')) {
+        return None;
+    }
+    let unsigned = word.trim_start_matches(['-', '+']);
+    if word.len() - unsigned.len() > 1 || unsigned.contains("__") || unsigned.ends_with('_') {
+        return None;
+    }
+    let digits = unsigned.replace('_', "");
+    let radix = match digits.get(..2) {
+        Some("0x" | "0X") => 16,
+        Some("0o" | "0O") => 8,
+        Some("0b" | "0B") => 2,
+        _ => 10,
+    };
+    let plain = if radix == 10 {
+        decimal(&digits)?
+    } else {
+        u128::from_str_radix(&digits[2..], radix).ok()?.to_string()
+    };
+    let sign = if word.starts_with('-') { "-" } else { "" };
+    serde_json::from_str(&format!("{sign}{plain}")).ok()
+}
+
+/// Python's way of writing a decimal number, as JSON's: `.5` is `0.5`, `5.` is `5.0`.
+fn decimal(digits: &str) -> Option<String> {
+    let (mantissa, exponent) = match digits.find(['e', 'E']) {
+        Some(at) => (&digits[..at], &digits[at..]),
+        None => (digits, ""),
+    };
+    if !mantissa.bytes().any(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some(match mantissa.split_once('.') {
+        Some((whole, fraction)) => {
+            let whole = if whole.is_empty() { "0" } else { whole };
+            let fraction = if fraction.is_empty() { "0" } else { fraction };
+            format!("{whole}.{fraction}{exponent}")
+        }
+        None => format!("{mantissa}{exponent}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_python_and_json_write_them() {
+        for (word, json) in [
+            ("1", "1"),
+            ("-2.50", "-2.50"),
+            ("+3", "3"),
+            (".5", "0.5"),
+            ("5.", "5.0"),
+            ("1_000", "1000"),
+            ("0x1F", "31"),
+            ("1e5", "1e5"),
+            ("123456789012345678901234567890", "123456789012345678901234567890"),
+        ] {
+            assert_eq!(number(word).map(|number| number.to_string().to_lowercase()).as_deref(), Some(json), "{word}");
+        }
+        for word in ["", "-", "1.2.3", "1__0", "007", "--1", "0x", "1e", "e5", "."] {
+            assert_eq!(number(word), None, "{word}");
+        }
+    }
+}

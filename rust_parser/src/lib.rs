@@ -1,0 +1,30 @@
+//! The plan machine: takes the text of an LLM's plan of tool calls, however it is cut, and the outputs of the calls, and says
+//! what may run now. No I/O, no clock, no threads.
+//!
+//! Text flows one way: bytes ([`utf8`]) → thoughts and calls ([`scanner`], [`head`], [`lexer`]) → arguments with references
+//! ([`arguments`], [`reference`], [`template`]) → tasks and their edges ([`machine`], [`graph`]). Two further readers stand
+//! beside it: of a joiner's reply ([`reply`]) and of the bytes of a model's stream ([`sse`]).
+
+mod arguments;
+mod escape;
+mod graph;
+mod head;
+mod lexer;
+pub mod machine;
+mod position;
+#[cfg(feature = "python")]
+mod python;
+mod reference;
+pub mod reply;
+mod scanner;
+mod slips;
+pub mod sse;
+pub mod step;
+mod template;
+pub mod toolset;
+mod utf8;
+
+pub use machine::Machine;
+pub use position::Position;
+pub use step::{Code, Diagnostic, Severity, Step, TaskId};
+pub use toolset::{ToolSet, ToolSetError};

@@ -1,0 +1,326 @@
+//! Decodes the bytes of a chat completion stream: server-sent events as `OpenAI`'s API sends them.
+//!
+//! Events are read as WHATWG says, however the bytes are cut. Where servers slip the decoder is generous: a body that
+//! is one whole JSON response is read too, and an event that the end of the bytes left without its blank line counts
+//! if it is complete.
+
+mod chunk;
+#[cfg(test)]
+mod tests;
+
+use memchr::{memchr, memchr2};
+use serde_json::Value;
+
+use chunk::Chunk;
+
+/// How many bytes of one event, or of one whole JSON response, are kept at most.
+const LIMIT: usize = 16 * 1024 * 1024;
+/// How much of what could not be read an error message quotes, in characters.
+const EXCERPT: usize = 120;
+const BOM: [u8; 3] = [0xEF, 0xBB, 0xBF];
+const FIELDS: [&[u8]; 4] = [b"data", b"event", b"id", b"retry"];
+
+/// Tokens of one model call, as the provider counted them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens read, the cached ones included.
+    pub prompt: u64,
+    /// Tokens written, the reasoning ones included.
+    pub completion: u64,
+    /// Tokens read from the provider's prefix cache.
+    pub cached: u64,
+    /// Tokens spent on reasoning that is not shown.
+    pub reasoning: u64,
+}
+
+/// What the bytes turned out to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Body {
+    #[default]
+    Unknown,
+    Events,
+    Whole,
+}
+
+/// Takes the bytes of a response and gives its text. Never panics; what cannot be read is an [`error`](Self::error).
+#[derive(Debug, Default)]
+pub struct SseDecoder {
+    body: Body,
+    /// How many bytes of a byte order mark the body began with.
+    bom: usize,
+    /// A line whose end has not come yet, or the whole JSON response so far.
+    line: Vec<u8>,
+    /// The event's data so far: its lines, each with a line feed.
+    data: Vec<u8>,
+    after_cr: bool,
+    /// Whether any line was one that an event stream has.
+    is_stream: bool,
+    opening: Option<String>,
+    finish_reason: Option<String>,
+    usage: Option<Usage>,
+    done: bool,
+    error: Option<String>,
+    error_status: Option<u16>,
+}
+
+impl SseDecoder {
+    /// A decoder for one response.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Decodes the bytes of one read, cut anywhere, and returns the text of all their pieces, joined. What follows
+    /// `[DONE]` or an error is ignored.
+    #[must_use]
+    pub fn feed(&mut self, bytes: &[u8]) -> String {
+        let mut text = String::new();
+        if self.is_over() {
+            return text;
+        }
+        let rest = if self.body == Body::Unknown {
+            self.open(bytes)
+        } else {
+            bytes
+        };
+        match self.body {
+            Body::Unknown => {}
+            Body::Events => self.read_lines(rest, &mut text),
+            Body::Whole => self.keep(rest),
+        }
+        text
+    }
+
+    /// The bytes are complete. Returns the text of a body that was one whole JSON response, or of a last event that
+    /// was not ended by a blank line.
+    ///
+    /// Bytes that stop in the middle of an event or response are no error: the text ends, and neither
+    /// [`done`](Self::done) nor a [`finish_reason`](Self::finish_reason) says that it was complete.
+    #[must_use]
+    pub fn finish(&mut self) -> String {
+        let mut text = String::new();
+        if self.is_over() {
+            return text;
+        }
+        let rest = std::mem::take(&mut self.line);
+        match self.body {
+            Body::Unknown => {}
+            Body::Events => {
+                if !rest.is_empty() {
+                    self.is_stream |= FIELDS.iter().any(|field| field.starts_with(&rest));
+                    self.take_line(&rest, &mut text);
+                }
+                self.dispatch(true, &mut text);
+                if let Some(opening) = self
+                    .opening
+                    .take()
+                    .filter(|_| !self.is_stream && !self.is_over())
+                {
+                    self.error = Some(format!(
+                        "the body is neither an event stream nor JSON, it begins with {opening:?}"
+                    ));
+                }
+            }
+            Body::Whole => self.take_response(&rest, &mut text),
+        }
+        text
+    }
+
+    /// Why the model stopped, in the provider's word.
+    #[must_use]
+    pub fn finish_reason(&self) -> Option<&str> {
+        self.finish_reason.as_deref()
+    }
+
+    /// The tokens used, as far as the provider told.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    /// Whether `[DONE]` or a whole JSON response was read.
+    #[must_use]
+    pub fn done(&self) -> bool {
+        self.done
+    }
+
+    /// The message of an error object, or what was malformed.
+    #[must_use]
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
+    /// The HTTP status or numeric code that an error object named, or the status its name stands for; 500 where it
+    /// says neither. None where the data was malformed: no server spoke of an error.
+    #[must_use]
+    pub fn error_status(&self) -> Option<u16> {
+        self.error_status
+    }
+
+    fn is_over(&self) -> bool {
+        self.done || self.error.is_some()
+    }
+
+    /// Finds out what the body is, from its first byte that is no space.
+    fn open<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        for (place, &byte) in bytes.iter().enumerate() {
+            if self.bom < BOM.len() && byte == BOM[self.bom] {
+                self.bom += 1;
+                continue;
+            }
+            if byte.is_ascii_whitespace() {
+                continue;
+            }
+            self.body = if byte == b'{' {
+                Body::Whole
+            } else {
+                Body::Events
+            };
+            return &bytes[place..];
+        }
+        &[]
+    }
+
+    fn read_lines(&mut self, mut bytes: &[u8], text: &mut String) {
+        while !self.is_over() {
+            if self.after_cr
+                && let Some(&byte) = bytes.first()
+            {
+                self.after_cr = false;
+                bytes = &bytes[usize::from(byte == b'\n')..];
+            }
+            let Some(end) = memchr2(b'\n', b'\r', bytes) else {
+                self.keep(bytes);
+                return;
+            };
+            if self.line.is_empty() {
+                self.take_line(&bytes[..end], text);
+            } else {
+                self.keep(&bytes[..end]);
+                let mut line = std::mem::take(&mut self.line);
+                self.take_line(&line, text);
+                line.clear();
+                self.line = line;
+            }
+            self.after_cr = bytes[end] == b'\r';
+            bytes = &bytes[end + 1..];
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        if self.line.len() + bytes.len() > LIMIT {
+            self.refuse_size();
+        } else {
+            self.line.extend_from_slice(bytes);
+        }
+    }
+
+    fn take_line(&mut self, line: &[u8], text: &mut String) {
+        if line.len() + self.data.len() > LIMIT {
+            return self.refuse_size();
+        }
+        if line.is_empty() {
+            return self.dispatch(false, text);
+        }
+        let (field, value) = match memchr(b':', line) {
+            Some(colon) => (&line[..colon], &line[colon + 1..]),
+            None => (line, &line[line.len()..]),
+        };
+        self.is_stream |= field.is_empty() || FIELDS.contains(&field);
+        if field == b"data" {
+            self.data
+                .extend_from_slice(value.strip_prefix(b" ").unwrap_or(value));
+            self.data.push(b'\n');
+        } else if !self.is_stream && self.opening.is_none() {
+            self.opening = Some(excerpt(line));
+        }
+    }
+
+    /// The event is complete, or (`is_last`) the bytes are.
+    fn dispatch(&mut self, is_last: bool, text: &mut String) {
+        let mut data = std::mem::take(&mut self.data);
+        match data.trim_ascii() {
+            b"" => {}
+            b"[DONE]" => self.done = true,
+            event => match serde_json::from_slice::<Chunk>(event) {
+                Ok(chunk) => self.take_chunk(chunk, event, text),
+                // As WHATWG has it, an event without its end does not count.
+                Err(_) if is_last => {}
+                Err(problem) => self.refuse(&problem, event),
+            },
+        }
+        data.clear();
+        self.data = data;
+    }
+
+    fn take_response(&mut self, bytes: &[u8], text: &mut String) {
+        match serde_json::from_slice::<Chunk>(bytes) {
+            Ok(chunk) => {
+                let is_response = chunk.choices.is_some();
+                self.take_chunk(chunk, bytes, text);
+                if self.error.is_none() {
+                    if is_response {
+                        self.done = true;
+                    } else {
+                        self.error = Some(format!(
+                            "the JSON response has no choices: {}",
+                            excerpt(bytes)
+                        ));
+                    }
+                }
+            }
+            Err(problem) if problem.is_eof() => {}
+            Err(problem) => self.refuse(&problem, bytes),
+        }
+    }
+
+    fn take_chunk(&mut self, chunk: Chunk, bytes: &[u8], text: &mut String) {
+        if let Some(error) = chunk.error.filter(chunk::is_error) {
+            return self.take_error(&error);
+        }
+        // Older vLLM sends the error object bare.
+        if chunk.choices.is_none()
+            && let Ok(bare) = serde_json::from_slice::<Value>(bytes)
+            && bare["object"] == "error"
+        {
+            return self.take_error(&bare);
+        }
+        if let Some(choice) = chunk.choices.and_then(|choices| choices.first) {
+            let (piece, finish_reason) = choice.into_parts();
+            if let Some(piece) = piece {
+                text.push_str(&String::from_utf8_lossy(&piece));
+            }
+            self.finish_reason = finish_reason.or(self.finish_reason.take());
+        }
+        if let Some(usage) = chunk.usage {
+            self.usage = chunk::read_usage(&usage).or(self.usage);
+        }
+    }
+
+    fn take_error(&mut self, error: &Value) {
+        self.error = Some(chunk::error_message(error));
+        self.error_status = Some(chunk::error_status(error));
+    }
+
+    fn refuse(&mut self, problem: &serde_json::Error, bytes: &[u8]) {
+        self.error = Some(format!("malformed JSON ({problem}): {}", excerpt(bytes)));
+    }
+
+    fn refuse_size(&mut self) {
+        self.error = Some(format!(
+            "an event is larger than {} MiB",
+            LIMIT / (1024 * 1024)
+        ));
+        self.line = Vec::new();
+        self.data = Vec::new();
+    }
+}
+
+fn excerpt(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(EXCERPT * 4)]);
+    let mut short: String = text.trim().chars().take(EXCERPT).collect();
+    if short.len() < bytes.trim_ascii().len() {
+        short.push('…');
+    }
+    short
+}

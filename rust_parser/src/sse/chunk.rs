@@ -1,0 +1,198 @@
+//! The JSON inside the events of a chat completion stream: only what is read of it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::Value;
+
+use super::Usage;
+
+/// The parts of a chunk, or of a whole response, that are read.
+#[derive(Deserialize)]
+pub(super) struct Chunk<'a> {
+    #[serde(borrow)]
+    pub(super) choices: Option<Choices<'a>>,
+    pub(super) usage: Option<Value>,
+    pub(super) error: Option<Value>,
+}
+
+/// A piece of a stream (`delta`), a whole response (`message`), or either of the legacy kind (`text`).
+#[derive(Deserialize)]
+pub(super) struct Choice<'a> {
+    #[serde(borrow)]
+    delta: Option<Content<'a>>,
+    #[serde(borrow)]
+    message: Option<Content<'a>>,
+    #[serde(borrow)]
+    text: Option<Text<'a>>,
+    finish_reason: Option<String>,
+}
+
+impl<'a> Choice<'a> {
+    /// The text and the finish reason, where there is one.
+    pub(super) fn into_parts(self) -> (Option<Cow<'a, [u8]>>, Option<String>) {
+        let content = self.delta.and_then(|delta| delta.content);
+        let content = content.or_else(|| self.message.and_then(|message| message.content));
+        let reason = self.finish_reason.filter(|reason| !reason.is_empty());
+        (content.or(self.text).map(|text| text.0), reason)
+    }
+}
+
+#[derive(Deserialize)]
+struct Content<'a> {
+    #[serde(borrow)]
+    content: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Part<'a> {
+    #[serde(borrow)]
+    text: Option<Text<'a>>,
+}
+
+/// The first of a list of choices; only one is ever asked for.
+pub(super) struct Choices<'a> {
+    pub(super) first: Option<Choice<'a>>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct First;
+        impl<'de> Visitor<'de> for First {
+            type Value = Choices<'de>;
+            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+                formatter.write_str("a list of choices")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Choices<'de>, A::Error> {
+                let first = list.next_element()?;
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Choices { first })
+            }
+        }
+        deserializer.deserialize_seq(First)
+    }
+}
+
+/// A string, or the joined texts of a list of parts. As bytes, because a server may cut a character into two halves
+/// of a surrogate pair, which is no `str`.
+struct Text<'a>(Cow<'a, [u8]>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl<'de> Visitor<'de> for Bytes {
+            type Value = Text<'de>;
+            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+                formatter.write_str("a text")
+            }
+            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(bytes)))
+            }
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(bytes.to_vec())))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Text<'de>, A::Error> {
+                let mut joined = Vec::new();
+                while let Some(part) = list.next_element::<Part>()? {
+                    joined.extend_from_slice(part.text.as_ref().map_or(b"", |text| &text.0));
+                }
+                Ok(Text(Cow::Owned(joined)))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+/// The tokens of a `usage` object, if it is one.
+pub(super) fn read_usage(usage: &Value) -> Option<Usage> {
+    let is_usage = usage["prompt_tokens"].is_number() || usage["completion_tokens"].is_number();
+    is_usage.then(|| Usage {
+        prompt: count(&usage["prompt_tokens"]),
+        completion: count(&usage["completion_tokens"]),
+        cached: count(&usage["prompt_tokens_details"]["cached_tokens"]),
+        reasoning: count(&usage["completion_tokens_details"]["reasoning_tokens"]),
+    })
+}
+
+/// Whether an `error` field says that there is one.
+pub(super) fn is_error(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(message) => !message.is_empty(),
+        _ => true,
+    }
+}
+
+/// What an error object or text says.
+pub(super) fn error_message(error: &Value) -> String {
+    match error {
+        Value::String(message) => message.clone(),
+        other => other["message"]
+            .as_str()
+            .map_or_else(|| other.to_string(), str::to_owned),
+    }
+}
+
+/// The status that an error object names, or that its name stands for; 500 where it says neither.
+pub(super) fn error_status(error: &Value) -> u16 {
+    let named = [
+        &error["code"],
+        &error["status"],
+        &error["status_code"],
+        &error["type"],
+    ];
+    let number = |value: &&Value| match value {
+        Value::Number(number) => number
+            .as_u64()
+            .and_then(|number| u16::try_from(number).ok()),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    let name = |value: &&Value| value.as_str().and_then(status_of_name);
+    named
+        .iter()
+        .find_map(number)
+        .or_else(|| named.iter().find_map(name))
+        .unwrap_or(500)
+}
+
+/// The status that the name of an error stands for, as providers spell them (`rate_limit_exceeded`,
+/// `RateLimitError`).
+fn status_of_name(name: &str) -> Option<u16> {
+    const NAMES: [(&str, u16); 13] = [
+        ("ratelimit", 429),
+        ("quota", 429),
+        ("toomanyrequests", 429),
+        ("apikey", 401),
+        ("authentication", 401),
+        ("unauthorized", 401),
+        ("permission", 403),
+        ("forbidden", 403),
+        ("notfound", 404),
+        ("invalidrequest", 400),
+        ("badrequest", 400),
+        ("contextlength", 400),
+        ("overloaded", 503),
+    ];
+    let plain: String = name
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    NAMES
+        .iter()
+        .find(|(part, _)| plain.contains(part))
+        .map(|&(_, status)| status)
+}
+
+/// A number of tokens, also where it was written as a fraction (`12.0`).
+fn count(value: &Value) -> u64 {
+    let rounded = || {
+        value
+            .as_f64()
+            .and_then(|number| format!("{number:.0}").parse().ok())
+    };
+    value.as_u64().or_else(rounded).unwrap_or(0)
+}

@@ -1,0 +1,335 @@
+//! The tools that a plan may call, their schemas compiled once.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::OnceLock;
+
+use jsonschema::{PatternOptions, Validator};
+use serde_json::{Map, Value};
+
+use crate::head::{is_name_character, is_name_start};
+use crate::step::Code;
+use crate::template::{Reference, Template, clip};
+
+/// The tools that a plan may call. Shared, never changed.
+#[derive(Debug)]
+pub struct ToolSet {
+    tools: Vec<Tool>,
+    by_name: HashMap<String, usize>,
+}
+
+/// A tool set that cannot be used: which tool, which field, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolSetError(String);
+
+impl fmt::Display for ToolSetError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ToolSetError {}
+
+/// One tool.
+#[derive(Debug)]
+pub(crate) struct Tool {
+    pub(crate) name: String,
+    /// The names of the arguments, in the order in which positional arguments are given to them.
+    pub(crate) parameters: Vec<String>,
+    pub(crate) required: Vec<String>,
+    /// Whether arguments that are no parameters are allowed.
+    open: bool,
+    schema: Value,
+    validator: Validator,
+    /// The same without demands on what must be there: for the arguments that are known before the others exist.
+    partial: OnceLock<Option<Validator>>,
+}
+
+/// A value that its schema does not allow.
+pub(crate) struct Violation {
+    pub(crate) code: Code,
+    pub(crate) message: String,
+}
+
+impl ToolSet {
+    /// Reads a JSON list of tools in MCP's shape, or an object with such a list under `tools`, and compiles their schemas.
+    ///
+    /// # Errors
+    ///
+    /// The text is no such JSON, a name is missing, malformed or used twice, or a schema does not compile.
+    pub fn from_json(text: &[u8]) -> Result<Self, ToolSetError> {
+        let document: Value =
+            serde_json::from_slice(text).map_err(|error| ToolSetError(format!("the tools are not JSON: {error}")))?;
+        let list = match &document {
+            Value::Array(list) => list,
+            Value::Object(object) => object
+                .get("tools")
+                .and_then(Value::as_array)
+                .ok_or_else(|| ToolSetError("tools: expected a list of tools under this key".to_owned()))?,
+            _ => return Err(ToolSetError("expected a JSON list of tools, or an object with a list under \"tools\"".to_owned())),
+        };
+        let mut set = Self { tools: Vec::with_capacity(list.len()), by_name: HashMap::with_capacity(list.len()) };
+        for (index, spec) in list.iter().enumerate() {
+            let tool = Tool::new(index, spec)?;
+            if let Some(first) = set.by_name.insert(tool.name.clone(), index) {
+                return Err(ToolSetError(format!(
+                    "tools[{index}].name: {:?} is already the name of tools[{first}]; give each tool a name of its own",
+                    tool.name
+                )));
+            }
+            set.tools.push(tool);
+        }
+        Ok(set)
+    }
+
+    /// The names of the tools, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tools.iter().map(|tool| tool.name.as_str())
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<(usize, &Tool)> {
+        let index = *self.by_name.get(name)?;
+        Some((index, self.tools.get(index)?))
+    }
+
+    pub(crate) fn at(&self, index: usize) -> Option<&Tool> {
+        self.tools.get(index)
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+}
+
+impl Tool {
+    fn new(index: usize, spec: &Value) -> Result<Self, ToolSetError> {
+        let wrong = |field: &str, what: &str| Err(ToolSetError(format!("tools[{index}].{field}: {what}")));
+        let name = match spec.get("name") {
+            Some(Value::String(name)) => name.clone(),
+            Some(_) => return wrong("name", "expected a string"),
+            None => return wrong("name", "is missing"),
+        };
+        let mut characters = name.chars();
+        if name.chars().count() > 128
+            || !characters.next().is_some_and(is_name_start)
+            || !characters.all(is_name_character)
+            || name.ends_with(':')
+        {
+            let shown = clip(&name, 60);
+            let rule = "a name begins with a letter or _ and goes on with letters, digits and _ - . / : (128 characters at most)";
+            return wrong("name", &format!("{shown:?} cannot be called in a plan: {rule}"));
+        }
+        if name.eq_ignore_ascii_case("join") {
+            return wrong("name", &format!("{name:?} is the word that closes a plan; choose another name"));
+        }
+        let wrong = |field: &str, what: &str| Err(ToolSetError(format!("tools[{index}].{field} (tool {name:?}): {what}")));
+        let schema = match spec.get("inputSchema") {
+            Some(Value::Object(schema)) => schema,
+            Some(_) => return wrong("inputSchema", "expected a JSON Schema object"),
+            None => return wrong("inputSchema", "is missing; a tool without arguments has {\"type\": \"object\"}"),
+        };
+        if schema.get("type").is_some_and(|kind| kind != "object") {
+            return wrong("inputSchema.type", "must be \"object\": arguments have names");
+        }
+        let parameters = match schema.get("properties") {
+            Some(Value::Object(properties)) => properties.keys().cloned().collect(),
+            Some(_) => return wrong("inputSchema.properties", "expected an object"),
+            None => Vec::new(),
+        };
+        let required = match schema.get("required") {
+            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            Some(_) => return wrong("inputSchema.required", "expected a list of names"),
+            None => Vec::new(),
+        };
+        let open = match schema.get("additionalProperties") {
+            Some(Value::Bool(allowed)) => *allowed,
+            Some(_) => true,
+            None => schema.contains_key("patternProperties"),
+        };
+        let schema = Value::Object(schema.clone());
+        let validator = match compile(&schema) {
+            Ok(validator) => validator,
+            Err(error) => return wrong("inputSchema", &format!("is no schema that can be compiled: {}", clip(&error, 300))),
+        };
+        Ok(Self { name, parameters, required, open, schema, validator, partial: OnceLock::new() })
+    }
+
+    pub(crate) fn takes(&self, argument: &str) -> bool {
+        self.open || self.schema.get("properties").is_some_and(|properties| properties.get(argument).is_some())
+    }
+
+    /// Checks all arguments of a call.
+    pub(crate) fn check(&self, arguments: &Value) -> Result<(), Violation> {
+        if self.validator.is_valid(arguments) { Ok(()) } else { Err(violation(&self.validator, arguments)) }
+    }
+
+    /// Checks the arguments that are known so far.
+    pub(crate) fn check_known(&self, arguments: Map<String, Value>) -> Result<(), Violation> {
+        let partial = self.partial.get_or_init(|| compile(&self.without_demands()).ok());
+        let arguments = Value::Object(arguments);
+        match partial {
+            Some(validator) if !validator.is_valid(&arguments) => Err(violation(validator, &arguments)),
+            _ => Ok(()),
+        }
+    }
+
+    fn without_demands(&self) -> Value {
+        const DEMANDS: [&str; 12] = [
+            "required", "minProperties", "dependentRequired", "dependentSchemas", "dependencies", "allOf", "anyOf", "oneOf",
+            "not", "if", "then", "else",
+        ];
+        let mut schema = self.schema.clone();
+        if let Value::Object(keywords) = &mut schema {
+            keywords.retain(|keyword, _| !DEMANDS.contains(&keyword.as_str()));
+        }
+        schema
+    }
+
+    /// Notes, at each reference in the value of an argument, whether only a string may stand there; finds the places that a
+    /// string with references can never fill.
+    pub(crate) fn fit(&self, argument: &str, template: &mut Template) -> Result<(), Violation> {
+        let place = self.schema.get("properties").and_then(|properties| properties.get(argument));
+        match place {
+            Some(place) => self.fit_at(place, template).map_err(|()| Violation {
+                code: Code::WrongType,
+                message: format!("argument {argument:?} takes no string"),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn fit_at(&self, place: &Value, template: &mut Template) -> Result<(), ()> {
+        match template {
+            Template::Constant(_) => Ok(()),
+            Template::Reference(reference) => {
+                *reference = Reference { as_text: self.strings(place, 0) == Strings::Only, ..reference.clone() };
+                Ok(())
+            }
+            Template::Text(_) if self.strings(place, 0) == Strings::Never => Err(()),
+            Template::Text(_) => Ok(()),
+            Template::List(items) => {
+                let place = self.resolve(place);
+                let prefix = place.get("prefixItems").and_then(Value::as_array);
+                for (index, item) in items.iter_mut().enumerate() {
+                    let inner = prefix.and_then(|places| places.get(index)).or_else(|| place.get("items"));
+                    if let Some(inner) = inner {
+                        self.fit_at(inner, item)?;
+                    }
+                }
+                Ok(())
+            }
+            Template::Object(members) => {
+                let place = self.resolve(place);
+                for (key, member) in members {
+                    let inner = place
+                        .get("properties")
+                        .and_then(|properties| properties.get(key.as_str()))
+                        .or_else(|| place.get("additionalProperties"));
+                    if let Some(inner) = inner {
+                        self.fit_at(inner, member)?;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Follows references inside the schema; a schema with one alternative beside null is that alternative.
+    fn resolve<'s>(&'s self, place: &'s Value) -> &'s Value {
+        let mut place = place;
+        for _ in 0..16 {
+            if let Some(pointer) = place.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#')) {
+                match self.schema.pointer(pointer) {
+                    Some(target) => place = target,
+                    None => return place,
+                }
+            } else if let Some(alternatives) = alternatives(place) {
+                let mut others = alternatives.iter().filter(|one| one.get("type").is_none_or(|kind| kind != "null"));
+                match (others.next(), others.next()) {
+                    (Some(only), None) => place = only,
+                    _ => return place,
+                }
+            } else {
+                return place;
+            }
+        }
+        place
+    }
+
+    fn strings(&self, place: &Value, depth: usize) -> Strings {
+        if depth > 16 {
+            return Strings::Perhaps;
+        }
+        let place = self.resolve(place);
+        if let Some(kind) = place.get("type") {
+            return match kind {
+                Value::String(kind) if kind == "string" => Strings::Only,
+                Value::String(_) => Strings::Never,
+                Value::Array(kinds) => {
+                    let mut kinds = kinds.iter().filter(|&kind| kind != "null");
+                    match (kinds.next(), kinds.next()) {
+                        (Some(only), None) if only == "string" => Strings::Only,
+                        (first, second) if first.into_iter().chain(second).chain(kinds).all(|kind| kind != "string") => {
+                            Strings::Never
+                        }
+                        _ => Strings::Perhaps,
+                    }
+                }
+                _ => Strings::Perhaps,
+            };
+        }
+        if let Some(values) = place.get("enum").and_then(Value::as_array) {
+            return Strings::of_all(values.iter().map(|value| if value.is_string() { Strings::Only } else { Strings::Never }));
+        }
+        match alternatives(place) {
+            Some(places) => Strings::of_all(places.iter().map(|one| self.strings(one, depth + 1))),
+            None => Strings::Perhaps,
+        }
+    }
+
+    /// Whether the first parameter can be given a string.
+    pub(crate) fn begins_with_text(&self) -> bool {
+        let first = self.schema.get("properties").and_then(Value::as_object).and_then(|properties| properties.values().next());
+        first.is_some_and(|place| self.strings(place, 0) != Strings::Never)
+    }
+}
+
+/// Whether strings may stand in a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strings {
+    Only,
+    Perhaps,
+    Never,
+}
+
+impl Strings {
+    fn of_all(all: impl Iterator<Item = Self>) -> Self {
+        all.reduce(|one, other| if one == other { one } else { Self::Perhaps }).unwrap_or(Self::Perhaps)
+    }
+}
+
+fn alternatives(place: &Value) -> Option<&Vec<Value>> {
+    ["anyOf", "oneOf"].iter().find_map(|keyword| place.get(keyword)).and_then(Value::as_array)
+}
+
+fn compile(schema: &Value) -> Result<Validator, String> {
+    // The linear-time engine: a pattern in a schema must not be able to stall the machine.
+    jsonschema::options()
+        .with_pattern_options(PatternOptions::regex())
+        .build(schema)
+        .map_err(|error| error.to_string())
+}
+
+fn violation(validator: &Validator, arguments: &Value) -> Violation {
+    let Some(error) = validator.iter_errors(arguments).next() else {
+        return Violation { code: Code::InvalidArgument, message: "the arguments do not fit the schema".to_owned() };
+    };
+    let is_type = error.schema_path().as_str().ends_with("/type");
+    let place = error.instance_path().as_str().to_owned();
+    let shown = clip(&error.to_string(), 300);
+    let message = match place.strip_prefix('/') {
+        Some(path) => format!("argument {}: {shown}", path.replace('/', ".")),
+        None => shown,
+    };
+    Violation { code: if is_type { Code::WrongType } else { Code::InvalidArgument }, message }
+}
