@@ -253,26 +253,22 @@ class CallStarted(_message.Message):
     def __init__(self, call_id: _Optional[str] = ..., task_id: _Optional[int] = ...) -> None: ...
 
 class TaskSucceeded(_message.Message):
-    __slots__ = ("task_id", "output_json", "duration", "reused_task_id")
+    __slots__ = ("task_id", "output_json", "reused_task_id")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_JSON_FIELD_NUMBER: _ClassVar[int]
-    DURATION_FIELD_NUMBER: _ClassVar[int]
     REUSED_TASK_ID_FIELD_NUMBER: _ClassVar[int]
     task_id: int
     output_json: str
-    duration: _duration_pb2.Duration
     reused_task_id: int
-    def __init__(self, task_id: _Optional[int] = ..., output_json: _Optional[str] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., reused_task_id: _Optional[int] = ...) -> None: ...
+    def __init__(self, task_id: _Optional[int] = ..., output_json: _Optional[str] = ..., reused_task_id: _Optional[int] = ...) -> None: ...
 
 class TaskFailed(_message.Message):
-    __slots__ = ("task_id", "failure", "duration")
+    __slots__ = ("task_id", "failure")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
-    DURATION_FIELD_NUMBER: _ClassVar[int]
     task_id: int
     failure: Failure
-    duration: _duration_pb2.Duration
-    def __init__(self, task_id: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    def __init__(self, task_id: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ...) -> None: ...
 
 class TaskSkipped(_message.Message):
     __slots__ = ("task_id", "because")

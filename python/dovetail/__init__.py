@@ -1,0 +1,72 @@
+"""Dovetail runs an LLM's plan of tool calls while the plan is still being written.
+
+The names below are loaded when they are first used, so that ``import dovetail`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dovetail.embedding import run
+    from dovetail.engine import Engine
+    from dovetail.errors import (
+        DovetailError,
+        ModelError,
+        RunCancelledError,
+        RunFailedError,
+        ToolDefinitionError,
+        UsageError,
+    )
+    from dovetail.examples import Example
+    from dovetail.limits import Limits
+    from dovetail.models.provider import open_model
+    from dovetail.runs import Run
+    from dovetail.tool import Tool, tool
+    from dovetail.tool_set import ToolSet
+
+__all__ = [
+    "DovetailError",
+    "Engine",
+    "Example",
+    "Limits",
+    "ModelError",
+    "Run",
+    "RunCancelledError",
+    "RunFailedError",
+    "Tool",
+    "ToolDefinitionError",
+    "ToolSet",
+    "UsageError",
+    "open_model",
+    "run",
+    "tool",
+]
+
+_MODULES = {
+    "Engine": "engine",
+    "Example": "examples",
+    "Limits": "limits",
+    "Run": "runs",
+    "Tool": "tool",
+    "ToolSet": "tool_set",
+    "open_model": "models.provider",
+    "tool": "tool",
+    **dict.fromkeys((name for name in __all__ if name.endswith("Error")), "errors"),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "run":
+        value: object = import_module("dovetail.embedding").run
+    elif name in _MODULES:
+        value = getattr(import_module(f"dovetail.{_MODULES[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,418 @@
+"""The engine: the life of a run, from the question to the answer.
+
+Three loops that never wait for one another: model text goes to the plan machine (`_read_plan`), ready tasks become calls
+(`Calls`), and outputs go back to the machine (`call_succeeded`). Whatever the machine says goes through `_follow`, the one
+place where steps become events and calls. Above the loops stands `_live`: plan, wait until all tasks are settled, join,
+and if the joiner asks for it plan again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections import deque
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from pydantic_core import from_json
+
+from dovetail import _core
+from dovetail.calls import Calls
+from dovetail.errors import UsageError
+from dovetail.examples import nearest
+from dovetail.grammar import plan_grammar
+from dovetail.journal import Fact, MemoryJournal
+from dovetail.limits import Limits
+from dovetail.model_call import ModelCall
+from dovetail.models.provider import open_model
+from dovetail.progress import Progress, RunUsage
+from dovetail.prompts import END_OF_PLAN, ReplanContext, joiner_messages, planner_messages
+from dovetail.runs import Run
+from dovetail.tool_set import ToolSet
+from dovetail.v1 import Failure, FailureReason, Purpose, RunState, Strategy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Sequence
+    from types import TracebackType
+
+    from dovetail.examples import Example
+    from dovetail.models.protocol import Grammar, Model
+    from dovetail.progress import TaskRecord
+    from dovetail.tool_set import ToolSource
+
+__all__ = ["Engine"]
+
+logger = logging.getLogger(__name__)
+
+_NEAREST_EXAMPLES = 2
+_GRAMMAR_TASKS = 16
+# How long a planner that has closed its plan may go on until it is stopped: its last words carry the token count.
+_LAST_WORDS_SECONDS = 0.25
+
+
+class Engine:
+    """Answers questions with one set of tools and one model. An asynchronous context manager.
+
+    Args:
+        tools: the tools that plans may call: functions, tools, modules, SPECs (see `ToolSet.of`).
+        model: the model that plans, as ``provider:name`` or a `Model`.
+        joiner: the model that joins outputs into an answer; the planner's if None.
+        examples: plans to learn from; the two nearest to a question are shown to the planner.
+        limits: the bounds of each run.
+
+    Raises:
+        UsageError: a tool, a model or a limit cannot be used.
+    """
+
+    def __init__(
+        self,
+        tools: Iterable[ToolSource],
+        model: str | Model,
+        *,
+        joiner: str | Model | None = None,
+        examples: Sequence[Example] = (),
+        limits: Limits | None = None,
+    ) -> None:
+        self.tools = tools if isinstance(tools, ToolSet) else ToolSet.of(tools)
+        self.examples = list(examples)
+        self.limits = limits or Limits()
+        # Compiling the schemas now lets a bad one fail here and not in the first run.
+        _ = self.tools.core
+        self._opened: list[Model] = []
+        self.planner = self._open(model)
+        self.joiner = self.planner if joiner is None else self._open(joiner)
+        self._lives: set[asyncio.Task[None]] = set()
+
+    def _open(self, model: str | Model) -> Model:
+        if not isinstance(model, str):
+            return model
+        opened = open_model(model)
+        self._opened.append(opened)
+        return opened
+
+    def start(self, question: str, *, run_id: str | None = None, limits: Limits | None = None) -> Run:
+        """Start a run. It goes on by itself in the running event loop.
+
+        Args:
+            question: what to answer.
+            run_id: the run's name; a new one if None.
+            limits: the bounds of this run, if they are not the engine's.
+
+        Raises:
+            UsageError: the question is empty.
+        """
+        if not question.strip():
+            raise UsageError("the question is empty")
+        journal = MemoryJournal()
+        life = _Life(self, run_id or f"run-{uuid.uuid4().hex[:12]}", question, limits or self.limits, journal)
+        task = asyncio.get_running_loop().create_task(life.live(), name=life.run_id)
+        self._lives.add(task)
+        task.add_done_callback(self._lives.discard)
+        return Run(life.run_id, question, journal, task)
+
+    async def aclose(self) -> None:
+        """Cancel the runs that have not ended, and give back the models that this engine opened."""
+        lives = list(self._lives)
+        for life in lives:
+            life.cancel("the engine was closed")
+        await asyncio.gather(*lives, return_exceptions=True)
+        for model in self._opened:
+            await model.aclose()
+
+    async def __aenter__(self) -> Engine:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class _Life:
+    """The life of one run. Told of its calls as `CallOutcomes`."""
+
+    def __init__(self, engine: Engine, run_id: str, question: str, limits: Limits, journal: MemoryJournal) -> None:
+        self.run_id = run_id
+        self._engine = engine
+        self._question = question
+        self._limits = limits
+        self._journal = journal
+        self._machine = _core.Machine(engine.tools.core, max_tasks=limits.max_tasks)
+        self._calls = Calls(self, limits.max_parallel_calls)
+        self._progress = Progress()
+        self._usage = RunUsage()
+        self._began = time.monotonic()
+        self._plan = 0
+        # Of the current plan: when all its tasks are settled, what it lacks, and the task that is the answer.
+        self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._shortfall: str | None = None
+        self._answer_task: int | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    async def live(self) -> None:
+        """From the question to the last event. Never raises but for its own cancellation."""
+        engine = self._engine
+        self._record(
+            "run_started",
+            run_id=self.run_id,
+            question=self._question,
+            strategy=Strategy.STRATEGY_COMPILE,
+            model=engine.planner.name,
+            tools=engine.tools.names,
+            limits=self._limits.to_proto(),
+        )
+        try:
+            async with asyncio.timeout(self._limits.deadline):
+                await self._find_answer()
+            state, failure = RunState.RUN_STATE_ANSWERED, None
+        except _Stopped as stopped:
+            state, failure = RunState.RUN_STATE_FAILED, stopped.failure
+        except TimeoutError:
+            message = f"the run did not end within its deadline of {self._limits.deadline:g} s"
+            state = RunState.RUN_STATE_FAILED
+            failure = Failure(reason=FailureReason.FAILURE_REASON_DEADLINE_EXCEEDED, message=message)
+        except asyncio.CancelledError as error:
+            state = RunState.RUN_STATE_CANCELLED
+            failure = Failure(reason=FailureReason.FAILURE_REASON_CANCELLED, message=str(error) or "cancelled")
+        except Exception as error:
+            logger.exception("run %s met a defect", self.run_id)
+            state = RunState.RUN_STATE_FAILED
+            failure = Failure(reason=FailureReason.FAILURE_REASON_INTERNAL, message=f"{type(error).__name__}: {error}")
+        await self._end(state, failure)
+
+    async def _find_answer(self) -> None:
+        reason: str | None = None
+        while True:
+            shortfall = await self._make_plan(reason)
+            if shortfall is None and self._answer_by_task():
+                return
+            reason = shortfall or await self._join()
+            if reason is None:
+                return
+            if self._limits.max_replans is not None and self._plan > self._limits.max_replans:
+                break
+            self._record("replan_requested", plan=self._plan, reason=reason)
+        if not self._progress.tasks:
+            raise _Stopped(FailureReason.FAILURE_REASON_EMPTY_PLAN, reason)
+        if await self._join(must_answer=True) is not None:
+            message = f"the joiner found no answer after {self._plan} plans: {reason}"
+            raise _Stopped(FailureReason.FAILURE_REASON_LIMIT_EXCEEDED, message)
+
+    # Plan and execute -----------------------------------------------------------------------------------------
+
+    async def _make_plan(self, reason: str | None) -> str | None:
+        """Have a plan written and run it while it is written, until all its tasks are settled.
+
+        Returns:
+            What the plan lacks, if it is none or was cut off.
+        """
+        await self._stop_reading()
+        self._plan += 1
+        self._shortfall = None
+        self._answer_task = None
+        self._settled = asyncio.get_running_loop().create_future()
+        machine, planner = self._machine, self._engine.planner
+        self._record("plan_started", plan=self._plan, model=planner.name, first_task_id=machine.next_id)
+        call = ModelCall(planner, Purpose.PURPOSE_PLAN, self._plan)
+        self._reader = asyncio.create_task(self._read_plan(call, reason))
+        self._reader.add_done_callback(self._reader_done)
+        await self._settled
+        if call.failure is not None and not any(task.plan == self._plan for task in self._progress.tasks):
+            raise _Stopped(call.failure.reason, call.failure.message)
+        return self._shortfall
+
+    async def _read_plan(self, call: ModelCall, reason: str | None) -> None:
+        """The first loop: model text to the machine."""
+        machine = self._machine
+        unrecorded: list[str] = []
+        try:
+            async with aclosing(self._planner_text(call, reason)) as pieces:
+                async for piece in pieces:
+                    unrecorded.append(piece)
+                    if steps := machine.feed(piece):
+                        self._follow(steps, unrecorded)
+                        # A stream that has its text at hand would not let the calls begin.
+                        await asyncio.sleep(0)
+        finally:
+            cut_off = call.cut_off and not machine.closed
+            if cut_off:
+                why = call.failure.message if call.failure else "the model reached its limit of tokens"
+                self._shortfall = f"the plan was cut off: {why}"
+            self._follow(machine.finish(cut_off=cut_off), unrecorded)
+            self._model_call_ended(call)
+
+    def _planner_text(self, call: ModelCall, reason: str | None) -> AsyncGenerator[str, None]:
+        engine, first_id = self._engine, self._machine.next_id
+        examples = nearest(self._question, engine.examples, k=_NEAREST_EXAMPLES) if engine.examples else []
+        shapes = engine.tools.to_mcp()
+        context = None
+        if reason is not None:
+            context = ReplanContext(observations=self._progress.observations(), reason=reason, next_id=first_id)
+        grammar: Grammar | None = None
+        if engine.planner.grammar_dialect == "gbnf" and shapes:
+            earlier = [task.task_id for task in self._progress.tasks]
+            grammar = plan_grammar(shapes, max_tasks=_GRAMMAR_TASKS, first_id=first_id, earlier_ids=earlier)
+        messages = planner_messages(self._question, shapes, examples, replan=context)
+        return call.stream(messages, grammar=grammar, stop=(END_OF_PLAN,), max_tokens=self._tokens_left())
+
+    def _reader_done(self, reader: asyncio.Task[None]) -> None:
+        if not reader.cancelled() and (error := reader.exception()) and not self._settled.done():
+            self._settled.set_exception(error)
+
+    async def _stop_reading(self) -> None:
+        """A planner that has closed its plan may end by itself, which takes a moment; then it is stopped."""
+        if self._reader is not None and not self._reader.done():
+            await asyncio.wait({self._reader}, timeout=_LAST_WORDS_SECONDS)
+            self._reader.cancel()
+            await asyncio.wait({self._reader}, timeout=_LAST_WORDS_SECONDS)
+
+    def _follow(self, steps: Iterable[_core.Step], text: list[str] | None = None, *facts: Fact) -> None:
+        """Turn what the machine says into events, then into calls. The second loop begins here."""
+        recorded = list(facts)
+        if text:
+            recorded.append(("plan_text", {"plan": self._plan, "text": "".join(text)}))
+            text.clear()
+        ready: list[_core.Ready] = []
+        todo = deque(steps)
+        while todo:
+            step = todo.popleft()
+            recorded.extend(self._progress.facts(step, self._plan))
+            if isinstance(step, _core.Ready):
+                if (earlier := self._reusable(step)) is None:
+                    ready.append(step)
+                else:
+                    output = earlier.output_json or "null"
+                    recorded.append(self._progress.succeeded(step.task_id, output, reused=earlier.task_id))
+                    todo.extend(self._machine.succeed(step.task_id, output))
+            elif isinstance(step, _core.Closed):
+                self._answer_task = step.answer_task
+            elif isinstance(step, _core.Diagnostic) and step.code == "empty_plan" and self._shortfall is None:
+                self._shortfall = "the model wrote no plan"
+        if recorded:
+            self._journal.append(*recorded)
+        for step in ready:
+            self._calls.start(step.task_id, self._engine.tools[step.tool], step.arguments)
+        if self._machine.closed and self._machine.unsettled == 0 and not self._settled.done():
+            self._settled.set_result(None)
+
+    def _reusable(self, step: _core.Ready) -> TaskRecord | None:
+        """The task of an earlier plan that made the same call, if it need not be made again."""
+        if self._plan == 1 or not self._engine.tools[step.tool].read_only:
+            return None
+        return self._progress.same_call(step, before_plan=self._plan)
+
+    # The third loop: outputs to the machine -------------------------------------------------------------------
+
+    def call_started(self, task_id: int, call_id: str) -> None:
+        self._journal.append(("call_started", {"call_id": call_id, "task_id": task_id}))
+
+    def call_succeeded(self, task_id: int, output_json: str) -> None:
+        steps = self._machine.succeed(task_id, output_json)
+        if steps and isinstance(steps[0], _core.Diagnostic) and steps[0].task_id == task_id:
+            self._follow(steps)  # the machine cannot read the output: that is the task's failure
+        else:
+            self._follow(steps, None, self._progress.succeeded(task_id, output_json))
+
+    def call_failed(self, task_id: int, failure: Failure) -> None:
+        self._follow(self._machine.fail(task_id), None, self._progress.failed(task_id, failure))
+
+    # Join -----------------------------------------------------------------------------------------------------
+
+    def _answer_by_task(self) -> bool:
+        """Answer with the output that the plan named, if there is one: no model is asked."""
+        answer = self._machine.answer()
+        if answer is None:
+            return False
+        value = from_json(answer)
+        text = value if isinstance(value, str) else answer
+        self._record("run_answered", answer=text, answer_task=self._answer_task)
+        return True
+
+    async def _join(self, *, must_answer: bool = False) -> str | None:
+        """Have the outputs joined into an answer.
+
+        Returns:
+            Why another plan is needed, if the joiner says so.
+        """
+        joiner = self._engine.joiner
+        self._record("join_started", plan=self._plan, model=joiner.name)
+        messages = joiner_messages(self._question, self._progress.observations(), must_answer=must_answer)
+        call = ModelCall(joiner, Purpose.PURPOSE_JOIN, self._plan)
+        reply = _core.ReplyReader()
+        verdict: _core.Verdict | None = None
+        try:
+            async with aclosing(call.stream(messages, max_tokens=self._tokens_left())) as pieces:
+                async for piece in pieces:
+                    if verdict is None and (verdict := self._hear(reply.feed(piece))) is not None:
+                        break
+                if verdict is not None:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                            async for _ in pieces:
+                                pass
+        finally:
+            self._model_call_ended(call)
+        if verdict is None and call.failure is not None:
+            raise _Stopped(call.failure.reason, call.failure.message)
+        verdict = verdict or self._hear(reply.finish())
+        if verdict is None or (verdict.kind == "finish" and not verdict.text):
+            raise _Stopped(FailureReason.FAILURE_REASON_EMPTY_PLAN, f"the joiner {joiner.name} wrote no answer")
+        if verdict.kind == "replan":
+            return verdict.text or "the joiner gave no reason"
+        self._record("run_answered", answer=verdict.text, incomplete=must_answer)
+        return None
+
+    def _hear(self, steps: Iterable[_core.ReplyStep]) -> _core.Verdict | None:
+        verdict = None
+        for step in steps:
+            if isinstance(step, _core.AnswerPiece):
+                self._record("answer_text", text=step.text)
+            elif isinstance(step, _core.Verdict):
+                verdict = step
+        return verdict
+
+    # Bookkeeping ----------------------------------------------------------------------------------------------
+
+    def _record(self, fact: str, **fields: object) -> None:
+        self._journal.append((fact, {name: value for name, value in fields.items() if value is not None}))
+
+    def _model_call_ended(self, call: ModelCall) -> None:
+        self._usage.add(call.usage)
+        self._record("model_call_ended", **call.ended())
+
+    def _tokens_left(self) -> int | None:
+        """How many tokens a model call may still write.
+
+        Raises:
+            _Stopped: none.
+        """
+        if self._limits.max_tokens is None:
+            return None
+        left = self._limits.max_tokens - self._usage.tokens
+        if left <= 0:
+            message = f"the run has used {self._usage.tokens} tokens of {self._limits.max_tokens}"
+            raise _Stopped(FailureReason.FAILURE_REASON_LIMIT_EXCEEDED, message)
+        return left
+
+    async def _end(self, state: RunState, failure: Failure | None) -> None:
+        """Close what is open, and record the end: of what was on its way, and of the run."""
+        with contextlib.suppress(asyncio.CancelledError):  # a second cancellation must not lose the last event
+            if state != RunState.RUN_STATE_ANSWERED and self._reader is not None:
+                self._reader.cancel()
+            await self._stop_reading()
+            await self._calls.cancel()
+        self._journal.append(
+            *self._progress.abandoned("the run ended before the task did"),
+            ("run_ended", self._usage.ended(state, failure, self._began)),
+        )
+
+
+class _Stopped(Exception):  # noqa: N818 - ends a run, for a reason that is no defect
+    """The run cannot go on."""
+
+    def __init__(self, reason: FailureReason, message: str) -> None:
+        super().__init__(message)
+        self.failure = Failure(reason=reason, message=message)

@@ -1,0 +1,161 @@
+"""What a run knows of its tasks and tokens: kept from the steps of the plan machine, told to events and prompts."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.duration_pb2 import Duration
+
+from dovetail import _core
+from dovetail.prompts import Observation
+from dovetail.v1 import Failure, FailureReason, RunState, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from dovetail.journal import Fact
+    from dovetail.models.protocol import Usage
+
+__all__ = ["Progress", "RunUsage", "TaskRecord"]
+
+
+@dataclass(slots=True)
+class TaskRecord:
+    """What is known of a task."""
+
+    task_id: int
+    plan: int
+    tool: str
+    arguments_json: str = "{}"
+    output_json: str | None = None
+    failure: str | None = None
+
+
+class Progress:
+    """The tasks of a run. Turns steps of the machine into facts, and keeps what later prompts need of them."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[int, TaskRecord] = {}
+
+    @property
+    def tasks(self) -> Collection[TaskRecord]:
+        """The tasks in the order in which they were planned."""
+        return self._tasks.values()
+
+    def facts(self, step: _core.Step, plan: int) -> list[Fact]:
+        """The facts that a step stands for."""
+        if isinstance(step, _core.Ready):
+            self._tasks[step.task_id].arguments_json = step.arguments
+            return [("task_ready", {"task_id": step.task_id, "arguments_json": step.arguments})]
+        if isinstance(step, _core.Planned):
+            self._tasks[step.task_id] = TaskRecord(step.task_id, plan, step.tool)
+            planned = {
+                "task_id": step.task_id,
+                "plan": plan,
+                "tool": step.tool,
+                "depends_on": step.depends_on,
+                "line": step.line,
+                "column": step.column,
+            }
+            return [("task_planned", planned)]
+        if isinstance(step, _core.Diagnostic):
+            return self._diagnosed(step, plan)
+        if isinstance(step, _core.Unreachable):
+            self._tasks[step.task_id].failure = f"skipped, because task {step.because} failed"
+            return [("task_skipped", {"task_id": step.task_id, "because": step.because})]
+        if isinstance(step, _core.Thought):
+            return [("thought_written", {"plan": plan, "text": step.text})]
+        closed: dict[str, Any] = {"plan": plan}
+        if isinstance(step, _core.Closed) and step.answer_task is not None:
+            closed["answer_task"] = step.answer_task
+        return [("plan_closed", closed)]
+
+    def _diagnosed(self, step: _core.Diagnostic, plan: int) -> list[Fact]:
+        is_error = step.severity == "error"
+        diagnosed = {
+            "plan": plan,
+            "severity": Severity.SEVERITY_ERROR if is_error else Severity.SEVERITY_HINT,
+            "code": step.code,
+            "message": step.message,
+            "line": step.line,
+            "column": step.column,
+        }
+        if step.task_id is not None:
+            diagnosed["task_id"] = step.task_id
+        facts: list[Fact] = [("plan_diagnosed", diagnosed)]
+        if is_error and step.task_id is not None:
+            invalid = Failure(reason=FailureReason.FAILURE_REASON_INVALID, message=step.message)
+            facts.append(self.failed(step.task_id, invalid))
+        return facts
+
+    def succeeded(self, task_id: int, output_json: str, *, reused: int | None = None) -> Fact:
+        """A task has its output; ``reused`` is the earlier task whose output it is."""
+        self._tasks[task_id].output_json = output_json
+        fact: dict[str, Any] = {"task_id": task_id, "output_json": output_json}
+        if reused is not None:
+            fact["reused_task_id"] = reused
+        return ("task_succeeded", fact)
+
+    def failed(self, task_id: int, failure: Failure) -> Fact:
+        """A task will have no output."""
+        reason = FailureReason.Name(failure.reason).removeprefix("FAILURE_REASON_")
+        self._tasks[task_id].failure = f"{reason}: {failure.message}"
+        return ("task_failed", {"task_id": task_id, "failure": failure})
+
+    def abandoned(self, message: str) -> list[Fact]:
+        """The tasks that are on their way fail: the run is over."""
+        cancelled = Failure(reason=FailureReason.FAILURE_REASON_CANCELLED, message=message)
+        on_their_way = [task for task in self.tasks if task.output_json is None and task.failure is None]
+        return [self.failed(task.task_id, cancelled) for task in on_their_way]
+
+    def observations(self) -> list[Observation]:
+        """What became of the tasks, for prompts."""
+        return [
+            Observation(task.task_id, task.tool, task.arguments_json, task.output_json, task.failure)
+            for task in self.tasks
+        ]
+
+    def same_call(self, step: _core.Ready, *, before_plan: int) -> TaskRecord | None:
+        """The task of an earlier plan that made the same call and has its output."""
+        arguments = json.loads(step.arguments)
+        for task in self.tasks:
+            if (
+                task.plan < before_plan
+                and task.tool == step.tool
+                and task.output_json is not None
+                and json.loads(task.arguments_json) == arguments
+            ):
+                return task
+        return None
+
+
+class RunUsage:
+    """The tokens of a run's model calls."""
+
+    def __init__(self) -> None:
+        self._calls = 0
+        self._usage = {"prompt_tokens": 0, "completion_tokens": 0, "cached_tokens": 0, "reasoning_tokens": 0}
+
+    @property
+    def tokens(self) -> int:
+        """Prompts and completions together."""
+        return self._usage["prompt_tokens"] + self._usage["completion_tokens"]
+
+    def add(self, usage: Usage | None) -> None:
+        """A model call came to its end, with these tokens if they were counted."""
+        self._calls += 1
+        if usage is not None:
+            for name in self._usage:
+                self._usage[name] += getattr(usage, name)
+
+    def ended(self, state: RunState, failure: Failure | None, began: float) -> dict[str, Any]:
+        """The fields of the fact `RunEnded`. ``began`` is a time of `time.monotonic`."""
+        duration = Duration()
+        duration.FromNanoseconds(int((time.monotonic() - began) * 1e9))
+        fact = {"state": state, "usage": self._usage, "model_calls": self._calls, "duration": duration}
+        if failure is not None:
+            fact["failure"] = failure
+        return fact
