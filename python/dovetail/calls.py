@@ -13,7 +13,7 @@ from dovetail.v1 import Failure, FailureReason
 if TYPE_CHECKING:
     from dovetail.tool import Tool
 
-__all__ = ["Calls", "CallOutcomes"]
+__all__ = ["CallOutcomes", "Calls"]
 
 logger = logging.getLogger(__name__)
 

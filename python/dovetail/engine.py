@@ -1,9 +1,9 @@
 """The engine: the life of a run, from the question to the answer.
 
-Three loops that never wait for one another: model text goes to the plan machine (`_read_plan`), ready tasks become calls
-(`Calls`), and outputs go back to the machine (`call_succeeded`). Whatever the machine says goes through `_follow`, the one
-place where steps become events and calls. Above the loops stands `_live`: plan, wait until all tasks are settled, join,
-and if the joiner asks for it plan again.
+Three loops that never wait for one another: model text goes to the plan machine (`_read_plan`), ready tasks become
+calls (`Calls`), and outputs go back to the machine (`call_succeeded`). Whatever the machine says goes through
+`_follow`, the one place where steps become events and calls. Above the loops stands `_find_answer`: plan, wait until
+all tasks are settled, join, and if the joiner asks for it plan again.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ from pydantic_core import from_json
 from dovetail import _core
 from dovetail.calls import Calls
 from dovetail.errors import UsageError
-from dovetail.examples import nearest
-from dovetail.grammar import plan_grammar
+from dovetail.joiner import LAST_WORDS_SECONDS, ask_joiner
 from dovetail.journal import Fact, MemoryJournal
 from dovetail.limits import Limits
 from dovetail.model_call import ModelCall
 from dovetail.models.provider import open_model
+from dovetail.planner import Planner
 from dovetail.progress import Progress, RunUsage
-from dovetail.prompts import END_OF_PLAN, ReplanContext, joiner_messages, planner_messages
 from dovetail.runs import Run
 from dovetail.tool_set import ToolSet
 from dovetail.v1 import Failure, FailureReason, Purpose, RunState, Strategy
@@ -39,18 +38,13 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from dovetail.examples import Example
-    from dovetail.models.protocol import Grammar, Model
+    from dovetail.models.protocol import Model
     from dovetail.progress import TaskRecord
     from dovetail.tool_set import ToolSource
 
 __all__ = ["Engine"]
 
 logger = logging.getLogger(__name__)
-
-_NEAREST_EXAMPLES = 2
-_GRAMMAR_TASKS = 16
-# How long a planner that has closed its plan may go on until it is stopped: its last words carry the token count.
-_LAST_WORDS_SECONDS = 0.25
 
 
 class Engine:
@@ -77,13 +71,13 @@ class Engine:
         limits: Limits | None = None,
     ) -> None:
         self.tools = tools if isinstance(tools, ToolSet) else ToolSet.of(tools)
-        self.examples = list(examples)
         self.limits = limits or Limits()
         # Compiling the schemas now lets a bad one fail here and not in the first run.
         _ = self.tools.core
         self._opened: list[Model] = []
-        self.planner = self._open(model)
-        self.joiner = self.planner if joiner is None else self._open(joiner)
+        planner = self._open(model)
+        self.planner = Planner(planner, self.tools, examples)
+        self.joiner = planner if joiner is None else self._open(joiner)
         self._lives: set[asyncio.Task[None]] = set()
 
     def _open(self, model: str | Model) -> Model:
@@ -160,7 +154,7 @@ class _Life:
             run_id=self.run_id,
             question=self._question,
             strategy=Strategy.STRATEGY_COMPILE,
-            model=engine.planner.name,
+            model=engine.planner.model.name,
             tools=engine.tools.names,
             limits=self._limits.to_proto(),
         )
@@ -214,28 +208,36 @@ class _Life:
         self._shortfall = None
         self._answer_task = None
         self._settled = asyncio.get_running_loop().create_future()
-        machine, planner = self._machine, self._engine.planner
-        self._record("plan_started", plan=self._plan, model=planner.name, first_task_id=machine.next_id)
-        call = ModelCall(planner, Purpose.PURPOSE_PLAN, self._plan)
-        self._reader = asyncio.create_task(self._read_plan(call, reason))
+        planner, first_id = self._engine.planner, self._machine.next_id
+        max_tokens = self._tokens_left()
+        self._record("plan_started", plan=self._plan, model=planner.model.name, first_task_id=first_id)
+        call = ModelCall(planner.model, Purpose.PURPOSE_PLAN, self._plan)
+        text = planner.ask(
+            call, self._question, self._progress, first_id=first_id, replan_because=reason, max_tokens=max_tokens
+        )
+        self._reader = asyncio.create_task(self._read_plan(call, text))
         self._reader.add_done_callback(self._reader_done)
         await self._settled
         if call.failure is not None and not any(task.plan == self._plan for task in self._progress.tasks):
             raise _Stopped(call.failure.reason, call.failure.message)
         return self._shortfall
 
-    async def _read_plan(self, call: ModelCall, reason: str | None) -> None:
+    async def _read_plan(self, call: ModelCall, text: AsyncGenerator[str, None]) -> None:
         """The first loop: model text to the machine."""
         machine = self._machine
         unrecorded: list[str] = []
         try:
-            async with aclosing(self._planner_text(call, reason)) as pieces:
+            async with asyncio.timeout(None) as last_words, aclosing(text) as pieces:
                 async for piece in pieces:
                     unrecorded.append(piece)
                     if steps := machine.feed(piece):
                         self._follow(steps, unrecorded)
+                        if machine.closed and last_words.when() is None:
+                            last_words.reschedule(asyncio.get_running_loop().time() + LAST_WORDS_SECONDS)
                         # A stream that has its text at hand would not let the calls begin.
                         await asyncio.sleep(0)
+        except TimeoutError:
+            pass  # the plan is closed, and its model goes on and on
         finally:
             cut_off = call.cut_off and not machine.closed
             if cut_off:
@@ -244,30 +246,16 @@ class _Life:
             self._follow(machine.finish(cut_off=cut_off), unrecorded)
             self._model_call_ended(call)
 
-    def _planner_text(self, call: ModelCall, reason: str | None) -> AsyncGenerator[str, None]:
-        engine, first_id = self._engine, self._machine.next_id
-        examples = nearest(self._question, engine.examples, k=_NEAREST_EXAMPLES) if engine.examples else []
-        shapes = engine.tools.to_mcp()
-        context = None
-        if reason is not None:
-            context = ReplanContext(observations=self._progress.observations(), reason=reason, next_id=first_id)
-        grammar: Grammar | None = None
-        if engine.planner.grammar_dialect == "gbnf" and shapes:
-            earlier = [task.task_id for task in self._progress.tasks]
-            grammar = plan_grammar(shapes, max_tasks=_GRAMMAR_TASKS, first_id=first_id, earlier_ids=earlier)
-        messages = planner_messages(self._question, shapes, examples, replan=context)
-        return call.stream(messages, grammar=grammar, stop=(END_OF_PLAN,), max_tokens=self._tokens_left())
-
     def _reader_done(self, reader: asyncio.Task[None]) -> None:
         if not reader.cancelled() and (error := reader.exception()) and not self._settled.done():
             self._settled.set_exception(error)
 
     async def _stop_reading(self) -> None:
-        """A planner that has closed its plan may end by itself, which takes a moment; then it is stopped."""
+        """Wait for the end of a planner that has closed its plan; one that has not is stopped."""
         if self._reader is not None and not self._reader.done():
-            await asyncio.wait({self._reader}, timeout=_LAST_WORDS_SECONDS)
-            self._reader.cancel()
-            await asyncio.wait({self._reader}, timeout=_LAST_WORDS_SECONDS)
+            if not self._machine.closed:
+                self._reader.cancel()
+            await asyncio.wait({self._reader}, timeout=2 * LAST_WORDS_SECONDS)
 
     def _follow(self, steps: Iterable[_core.Step], text: list[str] | None = None, *facts: Fact) -> None:
         """Turn what the machine says into events, then into calls. The second loop begins here."""
@@ -337,42 +325,31 @@ class _Life:
         Returns:
             Why another plan is needed, if the joiner says so.
         """
+
+        def hear(step: _core.ReplyStep) -> None:
+            if isinstance(step, _core.AnswerPiece):
+                self._record("answer_text", text=step.text)
+            elif isinstance(step, _core.Verdict) and step.kind == "finish" and step.text:
+                self._record("run_answered", answer=step.text, incomplete=must_answer)
+
         joiner = self._engine.joiner
+        if self._limits.max_tokens is not None:
+            await self._stop_reading()  # the planner's tokens are counted when it ends
+        max_tokens = self._tokens_left()
         self._record("join_started", plan=self._plan, model=joiner.name)
-        messages = joiner_messages(self._question, self._progress.observations(), must_answer=must_answer)
         call = ModelCall(joiner, Purpose.PURPOSE_JOIN, self._plan)
-        reply = _core.ReplyReader()
-        verdict: _core.Verdict | None = None
+        observations = self._progress.observations()
         try:
-            async with aclosing(call.stream(messages, max_tokens=self._tokens_left())) as pieces:
-                async for piece in pieces:
-                    if verdict is None and (verdict := self._hear(reply.feed(piece))) is not None:
-                        break
-                if verdict is not None:
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(_LAST_WORDS_SECONDS):
-                            async for _ in pieces:
-                                pass
+            verdict = await ask_joiner(
+                call, self._question, observations, must_answer=must_answer, max_tokens=max_tokens, on_step=hear
+            )
         finally:
             self._model_call_ended(call)
         if verdict is None and call.failure is not None:
             raise _Stopped(call.failure.reason, call.failure.message)
-        verdict = verdict or self._hear(reply.finish())
         if verdict is None or (verdict.kind == "finish" and not verdict.text):
             raise _Stopped(FailureReason.FAILURE_REASON_EMPTY_PLAN, f"the joiner {joiner.name} wrote no answer")
-        if verdict.kind == "replan":
-            return verdict.text or "the joiner gave no reason"
-        self._record("run_answered", answer=verdict.text, incomplete=must_answer)
-        return None
-
-    def _hear(self, steps: Iterable[_core.ReplyStep]) -> _core.Verdict | None:
-        verdict = None
-        for step in steps:
-            if isinstance(step, _core.AnswerPiece):
-                self._record("answer_text", text=step.text)
-            elif isinstance(step, _core.Verdict):
-                verdict = step
-        return verdict
+        return None if verdict.kind == "finish" else verdict.text or "the joiner gave no reason"
 
     # Bookkeeping ----------------------------------------------------------------------------------------------
 
