@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dovetail.limits import Limits
     from dovetail.models.provider import open_model
     from dovetail.runs import Run
-    from dovetail.tool import Tool, tool
+    from dovetail.tools import Tool, tool
     from dovetail.tool_set import ToolSet
 
 __all__ = [
@@ -49,10 +49,10 @@ _MODULES = {
     "Example": "examples",
     "Limits": "limits",
     "Run": "runs",
-    "Tool": "tool",
+    "Tool": "tools",
     "ToolSet": "tool_set",
     "open_model": "models.provider",
-    "tool": "tool",
+    "tool": "tools",
     **dict.fromkeys((name for name in __all__ if name.endswith("Error")), "errors"),
 }
 

@@ -7,11 +7,11 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-from dovetail.tool import OutputError
+from dovetail.tools import OutputError
 from dovetail.v1 import Failure, FailureReason
 
 if TYPE_CHECKING:
-    from dovetail.tool import Tool
+    from dovetail.tools import Tool
 
 __all__ = ["CallOutcomes", "Calls"]
 

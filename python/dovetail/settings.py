@@ -19,6 +19,7 @@ from dovetail.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from importlib.resources.abc import Traversable
 
     from pydantic_core import ErrorDetails
     from pydantic_settings import PydanticBaseSettingsSource
@@ -111,7 +112,7 @@ class _FileSource(TomlConfigSettingsSource):
         self._folder = file.parent
         super().__init__(settings, file)
 
-    def _read_file(self, file_path: Path) -> dict[str, Any]:
+    def _read_file(self, file_path: Path | Traversable) -> dict[str, Any]:
         content = super()._read_file(file_path)
         for name in ("tools", "examples"):
             if isinstance(content.get(name), str):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from dovetail.errors import ToolDefinitionError, UsageError
-from dovetail.tool import SEQUENTIAL, Tool
+from dovetail.tools import SEQUENTIAL, Tool
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from pydantic_core import to_json
 
 from dovetail import tool_spec
 from dovetail.errors import ToolDefinitionError, UsageError
-from dovetail.tool import Tool, tool
+from dovetail.tools import Tool, tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

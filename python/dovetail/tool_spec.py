@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dovetail.errors import ToolDefinitionError, UsageError
-from dovetail.tool import Tool, tool
 from dovetail.tool_file import read_tools
+from dovetail.tools import Tool, tool
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -1,0 +1,37 @@
+"""Language models: the protocol, the providers, and `open_model`, which finds one by name."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from dovetail.models.protocol import Completion, Grammar, GrammarDialect, Message, Model, ModelStream, Usage
+from dovetail.models.provider import open_model
+
+if TYPE_CHECKING:
+    from dovetail.models.openai import OpenAIModel
+    from dovetail.models.replay import Recorder, Recording, ReplayModel
+
+__all__ = [
+    "Completion",
+    "Grammar",
+    "GrammarDialect",
+    "Message",
+    "Model",
+    "ModelStream",
+    "OpenAIModel",
+    "Recorder",
+    "Recording",
+    "ReplayModel",
+    "Usage",
+    "open_model",
+]
+
+# The SDK takes most of a second to import; whoever only plans or replays does not wait for it.
+_LAZY = {"OpenAIModel": "openai", "Recorder": "replay", "Recording": "replay", "ReplayModel": "replay"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        return getattr(import_module(f"dovetail.models.{_LAZY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,132 @@
+"""What went wrong at an OpenAI-compatible server, as one typed error that names the server and the remedy."""
+
+from __future__ import annotations
+
+import httpx2
+import openai
+
+from dovetail.errors import ModelError
+from dovetail.v1 import FailureReason
+
+__all__ = ["Server"]
+
+_SHOWN = 500
+"""How much of a server's own words a message repeats, in characters."""
+
+
+class Server:
+    """The server of a model, as far as error messages are concerned.
+
+    Args:
+        url: where it is, without credentials.
+        model: the model it is asked for.
+        api_key: what must never be part of a message, even if the server repeats it.
+        timeout: how many seconds it may be silent.
+    """
+
+    def __init__(self, url: str, model: str, api_key: str, timeout: float) -> None:
+        self._url = url
+        self._model = model
+        self._api_key = api_key
+        self._timeout = timeout
+
+    def failure(self, problem: Exception) -> ModelError:
+        """The error to raise for one that the SDK or its HTTP client raised."""
+        cause = problem.__cause__ if isinstance(problem, openai.APIConnectionError) else problem
+        match cause:
+            case openai.APIStatusError():
+                return self.answered(cause.status_code, _words(cause.body) or cause.message)
+            case httpx2.ConnectTimeout() | httpx2.PoolTimeout():
+                return self._error(
+                    FailureReason.FAILURE_REASON_MODEL_TIMEOUT,
+                    "did not accept a connection in time; check the base URL and that the server is up",
+                )
+            case httpx2.TimeoutException() | openai.APITimeoutError():
+                return self.silent()
+            case httpx2.RemoteProtocolError() if "disconnected" not in str(cause):
+                return self.no_protocol(f"does not answer in HTTP ({cause})")
+            case httpx2.DecodingError():
+                return self.no_protocol(f"sent a body that cannot be decompressed ({cause})")
+            case openai.OpenAIError() if not isinstance(cause, openai.APIError):
+                return self._error(FailureReason.FAILURE_REASON_MODEL_REJECTED, f"was not asked: {cause}")
+        return self._error(
+            FailureReason.FAILURE_REASON_MODEL_UNREACHABLE,
+            f"cannot be reached ({cause or problem}); check the base URL and that the server is up",
+        )
+
+    def broken(self, problem: httpx2.HTTPError) -> ModelError:
+        """The error to raise for a problem while the body was read."""
+        if isinstance(problem, httpx2.TimeoutException | httpx2.DecodingError):
+            return self.failure(problem)
+        return self.cut(str(problem) or type(problem).__name__)
+
+    def answered(self, status: int, message: str) -> ModelError:
+        """The error to raise for an HTTP status, or for that of an error object inside the stream."""
+        said = f"(status {status}): {message.strip()[:_SHOWN] or 'no message'}"
+        match status:
+            case 401 | 403:
+                return self._error(
+                    FailureReason.FAILURE_REASON_MODEL_UNAUTHENTICATED,
+                    f"refused the credentials {said}; check the API key and what it may use",
+                )
+            case 408:
+                return self.silent()
+            case 429:
+                return self._error(
+                    FailureReason.FAILURE_REASON_MODEL_RATE_LIMITED,
+                    f"asked for fewer requests {said}; wait, lower the load, or raise the quota",
+                )
+            case 404:
+                return self._error(
+                    FailureReason.FAILURE_REASON_MODEL_REJECTED,
+                    f"has no such model or address {said}; check the model's name and the base URL, "
+                    "which usually ends in /v1",
+                )
+            case _ if 400 <= status < 500:
+                return self._error(
+                    FailureReason.FAILURE_REASON_MODEL_REJECTED,
+                    f"refused the request {said}; change the request",
+                )
+            case _ if 300 <= status < 400:
+                return self.no_protocol(f"answered with a redirection that leads nowhere {said}")
+        return self._error(FailureReason.FAILURE_REASON_MODEL_UNAVAILABLE, f"failed {said}; try again later")
+
+    def silent(self) -> ModelError:
+        """The error to raise when nothing came for too long."""
+        return self._error(
+            FailureReason.FAILURE_REASON_MODEL_TIMEOUT,
+            f"sent nothing for {self._timeout:g} s; look at the server, or allow it more time (timeout)",
+        )
+
+    def cut(self, how: str) -> ModelError:
+        """The error to raise when the stream ended before it was complete."""
+        return self._error(
+            FailureReason.FAILURE_REASON_MODEL_STREAM_CUT,
+            f"ended its stream in the middle ({how}); try again, and look at the server or a proxy before it",
+        )
+
+    def no_protocol(self, what: str) -> ModelError:
+        """The error to raise for something that is no model response."""
+        return self._error(
+            FailureReason.FAILURE_REASON_MODEL_PROTOCOL,
+            f"{what}; check that the base URL is that of an OpenAI-compatible API (it usually ends in /v1)",
+        )
+
+    def _error(self, reason: FailureReason, what: str) -> ModelError:
+        message = f"the server of model {self._model} at {self._url} {what}"
+        if self._api_key:
+            message = message.replace(self._api_key, "[API key]")
+        return ModelError(reason, message)
+
+
+def _words(body: object) -> str:
+    match body:
+        case str():
+            return body
+        case {"message": str(message)} | {"detail": str(message)} | {"error": str(message)}:
+            return message
+        case {"error": dict(inner)}:
+            return _words(inner)
+        case None:
+            return ""
+    return str(body)

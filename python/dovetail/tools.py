@@ -1,0 +1,288 @@
+"""A tool: what a plan may call. Its spec (name, schemas, hints, limits) and the function behind it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, overload
+
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from dovetail.errors import DovetailError, ToolDefinitionError, UsageError
+from dovetail.threads import shared_threads
+from dovetail.v1 import FailureReason
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from dovetail.signature import Converter
+
+__all__ = ["FunctionTool", "OutputError", "Tool", "tool"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DEFAULT_TIMEOUT: Final = 60.0
+DEFAULT_MAX_OUTPUT_BYTES: Final = 1024 * 1024
+
+# The hints of MCP's Tool shape and our names for them.
+_HINTS: Final = {
+    "readOnlyHint": "read_only",
+    "idempotentHint": "idempotent",
+    "destructiveHint": "destructive",
+}
+# MCP has no such hint; `_meta` is its place for what others do not know.
+SEQUENTIAL: Final = "dovetail/sequential"
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_./:-]{0,127}")
+
+
+class OutputError(DovetailError):
+    """A tool returned something that cannot be an output.
+
+    Attributes:
+        reason: ``FAILURE_REASON_OUTPUT_INVALID`` or ``FAILURE_REASON_OUTPUT_TOO_LARGE``.
+    """
+
+    def __init__(self, reason: FailureReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, eq=False)
+class Tool:
+    """What a plan may call. Made by `tool` from a function, or read from a spec, and then without a function.
+
+    Attributes:
+        name: letters, digits and ``_ - . / :``; not ``join``, which closes a plan.
+        description: what the planner is told the tool does.
+        input_schema: the JSON Schema of its arguments, an object.
+        output_schema: the JSON Schema of its output, if it is known.
+        read_only: it changes nothing: a call may be made again, or left out if the same was made before.
+        idempotent: making the same call twice has the effect of making it once.
+        destructive: it may destroy what cannot be brought back.
+        sequential: its calls must not overlap in a run.
+        timeout: how many seconds a call may take; None for no limit.
+        max_output_bytes: how large its output may be, as JSON text.
+        function: what is called; None for a spec without a function.
+        converters: what turns JSON arguments into what the function takes, where they differ.
+        is_async: whether the function runs on the event loop; it runs in a thread if not.
+
+    Raises:
+        ToolDefinitionError: a field cannot be used; the message names the tool and the field.
+    """
+
+    name: str
+    description: str
+    input_schema: Mapping[str, Any]
+    output_schema: Mapping[str, Any] | None = None
+    read_only: bool = False
+    idempotent: bool = False
+    destructive: bool = False
+    sequential: bool = False
+    timeout: float | None = DEFAULT_TIMEOUT
+    max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES
+    function: Callable[..., Any] | None = field(default=None, repr=False)
+    converters: tuple[Converter, ...] = field(default=(), repr=False)
+    is_async: bool = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or self.name.lower() == "join":
+            raise ToolDefinitionError(
+                f"tool {self.name!r}: the name must be letters, digits and _ - . / : beginning with a letter "
+                "or _, at most 128 in all, and not 'join'"
+            )
+        if self.timeout is not None and not self.timeout > 0:
+            raise ToolDefinitionError(f"tool {self.name!r}: timeout is {self.timeout}; it must be above 0, or None")
+        if self.max_output_bytes < 1:
+            raise ToolDefinitionError(f"tool {self.name!r}: max_output_bytes is {self.max_output_bytes}; at least 1")
+        if self.input_schema.get("type", "object") != "object":
+            raise ToolDefinitionError(f"tool {self.name!r}: its input schema must have type 'object'")
+        # Found out once here and not at every call. A callable object is async if its `__call__` is.
+        called = getattr(self.function, "__call__", None)  # noqa: B004
+        is_async = inspect.iscoroutinefunction(self.function) or inspect.iscoroutinefunction(called)
+        object.__setattr__(self, "is_async", is_async)
+
+    async def call(self, arguments_json: str | bytes) -> str:
+        """Call the function: on the event loop if it is async, in a thread if not.
+
+        Cancelling this cancels an async function; a sync one runs on in its thread, its output dropped.
+        The timeout is the caller's to keep.
+
+        Args:
+            arguments_json: a JSON object that satisfies the input schema.
+
+        Returns:
+            The output, as JSON text.
+
+        Raises:
+            OutputError: the output is no JSON value, or too large.
+            UsageError: there is no function behind this tool.
+            ValueError: the arguments are no JSON object, or a type has demands that its schema does not show.
+            Exception: whatever else the function raised.
+        """
+        function = self.function
+        if function is None:
+            raise UsageError(f"tool {self.name!r} is a spec without a function: it can be planned with, not called")
+        arguments = from_json(arguments_json)
+        for converter in self.converters:
+            if converter.name in arguments:
+                arguments[converter.name] = converter.convert(arguments[converter.name])
+        if not self.is_async:
+            output = await shared_threads.run(self._call_and_encode, arguments)
+            return output if isinstance(output, str) else self.encode(await output)
+        try:
+            output = await function(**arguments)
+        except SystemExit as error:  # would end the loop, and with it every run
+            raise RuntimeError(f"raised SystemExit: {error}") from error
+        return self.encode(output)
+
+    def _call_and_encode(self, **arguments: Any) -> str | Awaitable[Any]:
+        """Call a sync function, and encode its output: here even a large one does not hold up the loop."""
+        function: Callable[..., Any] = self.function  # type: ignore[assignment]  # call() has seen to it
+        output = function(**arguments)
+        # A decorator around an async function may hide that it is one: then the loop awaits what it returned.
+        return output if inspect.isawaitable(output) else self.encode(output)
+
+    def encode(self, output: Any) -> str:
+        """Turn what the function returned into JSON text.
+
+        Raises:
+            OutputError: it is no JSON value, or too large.
+        """
+        try:
+            # Without the mode, NaN would silently become null.
+            data = to_json(output, inf_nan_mode="constants")
+        except Exception as error:  # a model's own serialiser may raise anything
+            # pydantic puts the type of an inner error before its message.
+            detail = str(error).removeprefix("Error serializing to JSON: ")
+            if not isinstance(error, PydanticSerializationError):
+                detail = f"{type(error).__name__}: {error}"
+            raise OutputError(
+                FailureReason.FAILURE_REASON_OUTPUT_INVALID,
+                f"tool {self.name!r} returned {_kind(output)} that is not JSON: {detail}",
+            ) from error
+        if len(data) > self.max_output_bytes:
+            raise OutputError(
+                FailureReason.FAILURE_REASON_OUTPUT_TOO_LARGE,
+                f"tool {self.name!r} returned {len(data):,} bytes of JSON; max_output_bytes is "
+                f"{self.max_output_bytes:,}",
+            )
+        if (b"NaN" in data or b"Infinity" in data) and not _is_json(data):
+            raise OutputError(
+                FailureReason.FAILURE_REASON_OUTPUT_INVALID,
+                f"tool {self.name!r} returned {_kind(output)} with NaN or Infinity, which JSON does not have",
+            )
+        return data.decode()
+
+    def to_mcp(self) -> dict[str, Any]:
+        """The spec in MCP's Tool shape. Hints that are not claimed are left out."""
+        shape: dict[str, Any] = {
+            "name": self.name,
+            "description": self.description,
+            "inputSchema": self.input_schema,
+        }
+        if self.output_schema is not None:
+            shape["outputSchema"] = self.output_schema
+        if hints := {hint: True for hint, ours in _HINTS.items() if getattr(self, ours)}:
+            shape["annotations"] = hints
+        if self.sequential:
+            shape["_meta"] = {SEQUENTIAL: True}
+        return shape
+
+
+class FunctionTool(Tool, Generic[P, R]):
+    """A tool that is still the function that it was made from: calling it calls the function."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function as it is, past schemas and limits."""
+        function: Callable[P, R] = self.function  # type: ignore[assignment]  # `tool` always gives one
+        return function(*args, **kwargs)
+
+
+@overload
+def tool(function: Callable[P, R], /) -> FunctionTool[P, R]: ...
+@overload
+def tool(
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    read_only: bool = False,
+    idempotent: bool = False,
+    destructive: bool = False,
+    sequential: bool = False,
+    timeout: float | None = DEFAULT_TIMEOUT,
+    max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES,
+) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
+def tool(
+    function: Callable[P, R] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    **spec: Any,
+) -> FunctionTool[P, R] | Callable[[Callable[P, R]], FunctionTool[P, R]]:
+    """Make a tool of a function, as ``@tool`` or ``@tool(read_only=True, …)``.
+
+    Its name is the function's, its description the docstring up to the first section, its schemas come from
+    the type hints, and the ``Args:`` section describes the arguments. An async function runs on the event
+    loop, so it must not block; any other runs in a thread.
+
+    Args:
+        function: the function; what is decorated stays callable as it was.
+        name: the tool's name, if it is not the function's.
+        description: what the planner is told, if it is not the docstring.
+        **spec: the other fields of `Tool`: ``read_only``, ``idempotent``, ``destructive``, ``sequential``,
+            ``timeout``, ``max_output_bytes``.
+
+    Raises:
+        ToolDefinitionError: no schema can be made of the signature, or a field cannot be used; the message
+            names the tool and the parameter.
+    """
+    if function is None:
+        return lambda function: _make(function, name, description, spec)
+    return _make(function, name, description, spec)
+
+
+def _make(
+    function: Callable[P, R], name: str | None, description: str | None, spec: Mapping[str, Any]
+) -> FunctionTool[P, R]:
+    if isinstance(function, Tool):
+        raise ToolDefinitionError(f"tool {function.name!r} is a tool already; decorate the function once")
+    if not callable(function) or inspect.isclass(function):
+        raise ToolDefinitionError(f"{function!r} cannot be a tool: a function is needed")
+    if name is None:
+        named = function.func if isinstance(function, functools.partial) else function
+        name = str(getattr(named, "__name__", None) or type(named).__name__)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ToolDefinitionError(f"tool {name!r} is a generator; return a list of what it yields")
+    # Imported here because it takes pydantic, which tools read from a spec can do without.
+    from dovetail.signature import Signature
+
+    signature = Signature.of(function, name)
+    made = FunctionTool[P, R](
+        name=name,
+        description=signature.description if description is None else description,
+        input_schema=signature.input_schema,
+        output_schema=signature.output_schema,
+        function=function,
+        converters=signature.converters,
+        **spec,
+    )
+    functools.update_wrapper(made, function, updated=())
+    return made
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        from_json(data, allow_inf_nan=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _kind(output: Any) -> str:
+    kind = type(output).__name__
+    return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
