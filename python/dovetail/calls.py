@@ -46,11 +46,19 @@ class Calls:
         self._outcomes = outcomes
         self._places = max_parallel if max_parallel is not None else float("inf")
         self._waiting: deque[tuple[int, Tool, str]] = deque()
+        # Calls of sequential tools: the one that is out, and those behind it.
+        self._sequence: deque[tuple[int, Tool, str]] = deque()
+        self._in_sequence: int | None = None
         self._out: dict[int, asyncio.Task[None]] = {}
         self._abandoned: set[asyncio.Task[None]] = set()
 
     def start(self, task_id: int, tool: Tool, arguments_json: str) -> None:
         """Call a tool for a task: now, or once there is a place."""
+        if tool.sequential:
+            if self._in_sequence is not None:
+                self._sequence.append((task_id, tool, arguments_json))
+                return
+            self._in_sequence = task_id
         if len(self._out) >= self._places:
             self._waiting.append((task_id, tool, arguments_json))
         else:
@@ -59,6 +67,7 @@ class Calls:
     async def cancel(self) -> None:
         """Cancel what is out and forget what waits. Tools that do not let themselves be cancelled are left behind."""
         self._waiting.clear()
+        self._sequence.clear()
         tasks = {*self._out.values(), *self._abandoned}
         self._out.clear()
         for task in tasks:
@@ -104,6 +113,10 @@ class Calls:
         self._settle(task_id, Failure(reason=FailureReason.FAILURE_REASON_TIMEOUT, message=message))
 
     def _settle(self, task_id: int, outcome: str | Failure) -> None:
+        if task_id == self._in_sequence:
+            self._in_sequence = None
+            if self._sequence:
+                self.start(*self._sequence.popleft())
         if self._waiting and len(self._out) < self._places:
             self._begin(*self._waiting.popleft())
         if isinstance(outcome, str):

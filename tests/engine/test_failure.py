@@ -11,7 +11,7 @@ import pytest
 
 from dovetail import Engine, Limits, ModelError, RunCancelledError, RunFailedError, UsageError
 from dovetail.models.protocol import Completion
-from dovetail.tool import tool
+from dovetail.tools import tool
 from dovetail.v1 import FailureReason, RunState, Severity
 from scripted import PATIENCE, ScriptedModel, events_of, facts, failures, finish, kinds, outputs, plan
 
@@ -280,7 +280,7 @@ async def test_after_the_last_replan_the_joiner_must_answer() -> None:
     events = await events_of([echo], model, limits=Limits(max_replans=0))
     answered = facts(events, "run_answered")[0]
     assert (answered.answer, answered.incomplete) == ("all I have", True)
-    assert "No further calls" in model.asked[2][-1]["content"]
+    assert "Nothing more can be looked up" in model.asked[2][-1]["content"]
 
 
 async def test_a_joiner_that_is_never_satisfied_fails_the_run_in_the_end() -> None:

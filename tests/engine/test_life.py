@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator
 import pytest
 
 import dovetail
-from dovetail import Engine, RunFailedError, UsageError
+from dovetail import Engine, Limits, RunFailedError, UsageError
 from dovetail.models.protocol import Completion
-from dovetail.tool import tool
+from dovetail.tools import tool
 from dovetail.v1 import RunState
 from scripted import PATIENCE, ScriptedModel, events_of, facts, finish, kinds, outputs, plan
 
@@ -183,6 +183,27 @@ async def test_a_call_that_changes_something_is_made_again_if_the_replan_says_so
     )
     await events_of([press], model)
     assert calls == ["a", "a"]
+
+
+async def test_calls_of_sequential_tools_never_overlap_and_keep_the_order_of_the_plan() -> None:
+    order: list[str] = []
+    others_done = asyncio.Event()
+
+    @tool(sequential=True)
+    async def write(line: str) -> None:
+        """Writes, and must not be disturbed."""
+        order.append(f"begin {line}")
+        await others_done.wait()
+        order.append(f"end {line}")
+
+    @tool
+    async def other() -> None:
+        """Goes on meanwhile."""
+        others_done.set()
+
+    model = ScriptedModel(plan('1. write("a")', '2. write("b")', '3. write("c")', "4. other()", "5. join()"), finish("x"))
+    await events_of([write, other], model, limits=Limits(max_parallel_calls=2))
+    assert order == ["begin a", "end a", "begin b", "end b", "begin c", "end c"]
 
 
 async def test_every_reader_sees_every_event_once_and_in_order() -> None:
