@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dovetail.v1 import FailureReason
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dovetail.v1 import FailureReason
 
 __all__ = ["DovetailError", "ModelError", "RunCancelledError", "RunFailedError", "ToolDefinitionError", "UsageError"]
 

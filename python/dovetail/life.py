@@ -179,7 +179,10 @@ class Life:
             if cut_off:
                 why = call.failure.message if call.failure else "the model reached its limit of tokens"
                 self._shortfall = f"the plan was cut off: {why}"
-            self._follow(machine.finish(cut_off=cut_off), unrecorded)
+            steps = machine.finish(cut_off=cut_off)
+            if call.failure is not None:  # the failure says it: that there is no plan is no second one
+                steps = [step for step in steps if not _is_empty_plan(step)]
+            self._follow(steps, unrecorded)
             self._model_call_ended(call)
 
     def _reader_done(self, reader: asyncio.Task[None]) -> None:
@@ -213,7 +216,7 @@ class Life:
                     todo.extend(self._machine.succeed(step.task_id, output))
             elif isinstance(step, _core.Closed):
                 self._answer_task = step.answer_task
-            elif isinstance(step, _core.Diagnostic) and step.code == "empty_plan" and self._shortfall is None:
+            elif _is_empty_plan(step) and self._shortfall is None:
                 self._shortfall = "the model wrote no plan"
         if recorded:
             self._journal.append(*recorded)
@@ -324,6 +327,10 @@ class Life:
             *self._progress.abandoned("the run ended before the task did"),
             ("run_ended", self._usage.ended(state, failure, self._began)),
         )
+
+
+def _is_empty_plan(step: _core.Step) -> bool:
+    return isinstance(step, _core.Diagnostic) and step.code == "empty_plan"
 
 
 class _Stopped(Exception):  # noqa: N818 - ends a run, for a reason that is no defect

@@ -29,6 +29,9 @@ __all__ = ["Settings", "load_settings"]
 _PREFIX = "DOVETAIL_"
 _LIMITS = ("deadline", "max_replans", "max_tasks", "max_parallel_calls", "max_tokens")
 
+# Options whose names are not those of their settings.
+_OPTIONS = {"max_parallel_calls": "--max-parallel", "examples": "--example"}
+
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -131,6 +134,9 @@ class _FileSource(TomlConfigSettingsSource):
 
 def _config_file(config: str | Path | None) -> Path | None:
     if config is not None:
+        # One that is looked for may be missing, one that is named may not.
+        if not Path(config).is_file():
+            raise UsageError(f"{config}: the file cannot be read: there is no such file")
         return Path(config)
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111 - never raises
     for candidate in (Path("dovetail.toml"), Path(home) / "dovetail" / "config.toml"):
@@ -149,7 +155,7 @@ def _explained(error: ErrorDetails, given: Mapping[str, object], file: Path | No
     message = error["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     if key in given:
-        return f"--{key.replace('_', '-')}: {message}"
+        return f"{_OPTIONS.get(key) or '--' + key.replace('_', '-')}: {message}"
     # On Windows and in the source alike, the case of a variable does not matter.
     if any(name.upper() == variable and value for name, value in os.environ.items()):
         return f"the environment variable {variable}: {message}"

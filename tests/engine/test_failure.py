@@ -194,6 +194,7 @@ async def test_a_model_that_fails_before_the_plan_fails_the_run() -> None:
     assert ended.state == RunState.RUN_STATE_FAILED
     assert ended.failure.reason == FailureReason.FAILURE_REASON_MODEL_STREAM_CUT
     assert facts(events, "model_call_ended")[0].failure.message == "the stream was cut"
+    assert facts(events, "plan_diagnosed") == []
 
 
 async def test_a_plan_cut_off_in_the_middle_is_finished_by_a_replan() -> None:

@@ -1,0 +1,107 @@
+"""`dovetail run`: its arguments, and the settings that they make."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from dovetail.cli.arguments import Parser
+    from dovetail.cli.views import View
+    from dovetail.settings import Settings
+
+__all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_arguments", "run"]
+
+HELP = "answer a question, running the plan while it is written"
+
+DESCRIPTION = """\
+Answer a question: a model writes a plan of tool calls, which runs while it is still being written.
+
+On a terminal: a live view. Else the answer alone on standard output, and progress on standard error."""
+
+EPILOG = """\
+examples:
+  dovetail run --model local: --tools demo "Is France larger than Spain?"
+  dovetail run --model openai:gpt-5-mini --tools tools.py "How high is Mount Everest in feet?"
+  dovetail run --model vllm:Qwen/Qwen3-8B --base-url http://gpu:8000/v1 "..." > answer.txt
+  dovetail run --model replay:calls.jsonl --tools tools.py --json "..." | jq -c .taskSucceeded
+
+A MODEL is openai:NAME, vllm:NAME, local:, local:FILE.gguf or replay:FILE.
+A SPEC is demo, package.module, package.module:name, tools.py, tools.py:name or tools.json;
+without --tools, Dovetail's own search and math (dovetail.builtin).
+
+Settings come from options, else from DOVETAIL_MODEL, DOVETAIL_BASE_URL, DOVETAIL_API_KEY, DOVETAIL_TOOLS, ...,
+else from the file of --config, dovetail.toml or ~/.config/dovetail/config.toml.
+
+Exit status: 0 answered, 1 the run failed, 2 called wrongly, 130 interrupted by Ctrl-C, 143 by SIGTERM.
+"""
+
+_SETTINGS = (
+    "model",
+    "joiner",
+    "base_url",
+    "tools",
+    "examples",
+    "deadline",
+    "max_replans",
+    "max_tasks",
+    "max_parallel_calls",
+    "max_tokens",
+    "timeout",
+)
+
+
+def add_arguments(parser: Parser) -> None:
+    """Tell a parser what `run` takes."""
+    parser.add_argument("question", metavar="QUESTION", help="what to answer")
+    add = parser.add_argument
+    add("-m", "--model", metavar="MODEL", help="the model that plans and joins, as PROVIDER:NAME")
+    add("--joiner", metavar="MODEL", help="another model to join outputs into the answer")
+    add("--base-url", metavar="URL", help="where the API of the model's server is")
+    add("-t", "--tools", action="append", metavar="SPEC", help="tools to plan with; may be repeated")
+    add(
+        "--example",
+        action="append",
+        dest="examples",
+        metavar="FILE",
+        help="questions and their plans, to learn from; may be repeated",
+    )
+    add("--json", action="store_true", help="write the run's events as JSON, one a line")
+    add("--deadline", type=float, metavar="SECONDS", help="end the run after so long (300)")
+    add("--max-replans", type=int, metavar="N", help="how many further plans may follow (2)")
+    add("--max-tasks", type=int, metavar="N", help="how many tasks may be planned (1000)")
+    add(
+        "--max-parallel",
+        type=int,
+        dest="max_parallel_calls",
+        metavar="N",
+        help="how many calls may be out at once (256)",
+    )
+    add("--max-tokens", type=int, metavar="N", help="how many tokens its models may use")
+    add("--timeout", type=float, metavar="SECONDS", help="how long the model's server may be silent (60)")
+    add("--config", metavar="FILE.toml", help="settings")
+
+
+def run(options: Namespace) -> int:
+    """Answer a question; returns the exit status.
+
+    Raises:
+        UsageError: a setting, a model, a tool or an example cannot be used.
+    """
+    # What takes its time to import is imported where it is needed.
+    from dovetail.cli.session import choose_view, clean_output
+    from dovetail.embedding import run_loop
+    from dovetail.settings import load_settings
+
+    settings = load_settings({name: getattr(options, name) for name in _SETTINGS}, config=options.config)
+    view = choose_view(as_json=options.json)()
+    with clean_output(view):
+        return run_loop(lambda: _answer(options.question, settings, view))
+
+
+async def _answer(question: str, settings: Settings, view: View) -> int:
+    from dovetail.cli.session import Session
+
+    async with Session(settings) as session:
+        return session.leave(await session.ask(question, view))

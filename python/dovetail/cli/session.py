@@ -1,0 +1,160 @@
+"""Runs from the command line: an engine made from settings, its runs shown, and the exit status that they call for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from dovetail import tool_spec
+from dovetail.cli.exits import (
+    ANSWERED,
+    BROKEN_PIPE,
+    FAILED,
+    abandon_output,
+    complain,
+    end_process_after,
+    is_closed_pipe,
+)
+from dovetail.cli.interruption import PATIENCE_SECONDS, interruptible
+from dovetail.cli.views import JsonView, LinesView, why_no_answer
+from dovetail.engine import Engine
+from dovetail.errors import UsageError
+from dovetail.examples import Example, read_examples
+from dovetail.models.provider import open_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from dovetail.cli.views import View
+    from dovetail.models.protocol import Model
+    from dovetail.settings import Settings
+
+__all__ = ["Session", "choose_view", "clean_output"]
+
+_DEFAULT_TOOLS = ("dovetail.builtin",)
+
+
+class Session:
+    """An engine and its models, open for some questions. An asynchronous context manager.
+
+    Args:
+        settings: what to open.
+
+    Raises:
+        UsageError: on entering: no model is given, or a model, a tool or an example cannot be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        settings = self._settings
+        if settings.model is None:
+            raise UsageError(
+                "no model is given; add --model PROVIDER:NAME (local:, openai:gpt-5-mini, vllm:NAME), "
+                'set DOVETAIL_MODEL, or write model = "…" into dovetail.toml'
+            )
+        specs = settings.tools or _DEFAULT_TOOLS
+        async with AsyncExitStack() as stack:
+            planner = self._open(settings.model, stack)
+            joiner = None if settings.joiner is None else self._open(settings.joiner, stack)
+            engine = Engine(specs, planner, joiner=joiner, examples=self._examples(specs), limits=settings.limits())
+            self._engine = await stack.enter_async_context(engine)
+            self._interruption = stack.enter_context(interruptible())
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user has asked for the end."""
+        return self._interruption.status is not None
+
+    async def ask(self, question: str, view: View) -> int:
+        """Start a run, show it to its end, and return the exit status that it calls for.
+
+        Raises:
+            UsageError: the question is empty.
+        """
+        run = self._engine.start(question)
+        interruption = self._interruption
+        try:
+            with interruption.of(run), view:
+                async for event in run.events():
+                    view.show(event)
+        except OSError as error:
+            if not is_closed_pipe(error):
+                raise
+            abandon_output(sys.__stdout__ or sys.stdout)
+            run.cancel("nobody reads the output any more")
+            await run.wait()
+            return BROKEN_PIPE
+        if view.board.answered:
+            return ANSWERED
+        complain(why_no_answer(view.board))
+        return interruption.status or FAILED
+
+    def leave(self, status: int) -> int:
+        """Say with which status the process is to end, now that there is nothing more to ask."""
+        # A tool that hangs in a thread must not keep the process.
+        end_process_after(PATIENCE_SECONDS, status)
+        return status
+
+    def _open(self, name: str, stack: AsyncExitStack) -> Model:
+        settings = self._settings
+        # The server and the key are those of the planner's provider: no other is told of them.
+        is_its = name.partition(":")[0] == (settings.model or "").partition(":")[0]
+        key = None if settings.api_key is None else settings.api_key.get_secret_value()
+        model = open_model(
+            name,
+            base_url=settings.base_url if is_its else None,
+            api_key=key if is_its else None,
+            timeout=settings.timeout,
+        )
+        stack.push_async_callback(model.aclose)
+        return model
+
+    def _examples(self, specs: Sequence[str]) -> list[Example]:
+        """The ``EXAMPLES`` of modules that are used as a whole, and those of files."""
+        examples: list[Example] = []
+        for spec in specs:
+            if spec.endswith(".json") or (":" in spec and spec.rpartition(":")[2].isidentifier()):
+                continue
+            found = getattr(tool_spec.load_module(spec), "EXAMPLES", ())
+            if not isinstance(found, list | tuple) or not all(isinstance(one, Example) for one in found):
+                raise UsageError(f"tools {spec}: EXAMPLES is no list of dovetail.Example")
+            examples += found
+        for file in self._settings.examples:
+            examples += read_examples(file)
+        return examples
+
+
+@contextlib.contextmanager
+def clean_output(view: View) -> Iterator[None]:
+    """Keep standard output for the view: what tools print goes to standard error, but above a live view."""
+    if isinstance(view, JsonView | LinesView):
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    else:
+        yield
+
+
+def choose_view(*, as_json: bool = False) -> Callable[[], View]:
+    """What shows runs on this standard output: events as JSON, the live view, or lines of progress."""
+    if as_json:
+        return JsonView
+    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        from dovetail.cli.live import LiveView
+
+        return LiveView
+    return LinesView
