@@ -1,0 +1,1 @@
+"""Measures Dovetail beside a floor or a peer in the same run. ``python -m benchmarks --help``."""

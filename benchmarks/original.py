@@ -1,0 +1,98 @@
+"""The original LLMCompiler as a peer: a checkout and an interpreter of the user's, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchmarks.plans import Plan
+
+__all__ = ["Original", "OriginalRun"]
+
+_DRIVER = Path(__file__).with_name("original_driver.py")
+
+
+@dataclass(frozen=True, slots=True)
+class OriginalRun:
+    """A plan that the original ran. Times are of its process's clock."""
+
+    began: float
+    ended: float
+    fed: dict[int, float]
+    entered: list[float]
+    """When tools were entered, in that order."""
+
+
+class Original:
+    """The original's parser and scheduler.
+
+    Args:
+        checkout: where its sources are.
+        python: an interpreter that can import them.
+
+    Raises:
+        RuntimeError: its modules could not be imported; the message is the interpreter's last line.
+    """
+
+    def __init__(self, checkout: Path, python: Path) -> None:
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
+        self._process = subprocess.Popen(
+            [str(python.absolute()), str(_DRIVER)],
+            cwd=checkout,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(checkout.resolve()), "PYTHONWARNINGS": "ignore"},
+        )
+        try:
+            self._ask({"do": "hello"})
+        except RuntimeError:
+            self.close()
+            raise
+
+    def parse(self, pieces: list[str]) -> float:
+        """Seconds that its streaming parser takes for a piece."""
+        seconds: float = self._ask({"do": "parse", "pieces": pieces})["seconds"]
+        return seconds / len(pieces)
+
+    def run(self, plan: Plan) -> OriginalRun:
+        """Run a plan, paced as the plan says.
+
+        Raises:
+            RuntimeError: it did not run all tasks.
+        """
+        answer = self._ask({"do": "run", "pieces": plan.schedule()})
+        if len(answer["entered"]) != len(plan.calls):
+            raise RuntimeError(f"the original ran {len(answer['entered'])} of {len(plan.calls)} tasks of {plan.name}")
+        fed = {int(task_id): at for task_id, at in answer["fed"].items()}
+        return OriginalRun(answer["began"], answer["ended"], fed, answer["entered"])
+
+    def close(self) -> None:
+        """End its process."""
+        self._process.communicate()
+        self._said.close()
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise RuntimeError("the original's process has no pipes")
+        try:
+            stdin.write(json.dumps(request) + "\n")
+            stdin.flush()
+            line = stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            self._process.wait(10)
+            self._said.seek(0)
+            lines = self._said.read().strip().splitlines() or ["no message"]
+            raise RuntimeError(f"the original could not be run: {lines[-1]}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
