@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from dovetail.limits import Limits
     from dovetail.models.provider import open_model
     from dovetail.runs import Run
-    from dovetail.tools import Tool, tool
     from dovetail.tool_set import ToolSet
+    from dovetail.tools import Tool, tool
 
 __all__ = [
     "DovetailError",

@@ -39,8 +39,8 @@ class ToolSet:
 class Machine:
     """Takes the facts of one run and returns what follows from each. The only place that knows what may run now.
 
-    Deterministic: the same facts give the same steps, however the text is cut. Total: every input gives steps; what could
-    not be used comes back as a `Diagnostic`.
+    Deterministic: the same facts give the same steps, however the text is cut. Total: every input gives steps; what
+    could not be used comes back as a `Diagnostic`.
 
     Args:
         tools: the tools that plans may call.

@@ -126,7 +126,8 @@ class Calls:
 
 
 def _failure(reason: FailureReason, error: BaseException) -> Failure:
-    message = str(error)
+    # What a tool says may hold halves of surrogate pairs, which no event can carry.
+    message = str(error).encode(errors="replace").decode()
     if len(message) > _LONGEST_MESSAGE:
         message = f"{message[:_LONGEST_MESSAGE]} … [{len(message) - _LONGEST_MESSAGE} characters left out]"
     return Failure(reason=reason, message=f"{type(error).__name__}: {message}" if message else type(error).__name__)

@@ -78,10 +78,14 @@ class Engine:
             limits: the bounds of this run, if they are not the engine's.
 
         Raises:
-            UsageError: the question is empty.
+            UsageError: the question is empty, or no text.
         """
         if not question.strip():
             raise UsageError("the question is empty")
+        try:
+            question.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(f"the question is no text that can be sent: {error}") from error
         journal = MemoryJournal()
         run_id = run_id or f"run-{uuid.uuid4().hex[:12]}"
         life = Life(

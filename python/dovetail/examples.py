@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dovetail.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Example", "nearest", "parse_examples", "read_examples"]
 
@@ -43,8 +45,8 @@ def parse_examples(text: str, *, source: str = "<examples>") -> list[Example]:
         source: what to call the text in errors.
 
     Raises:
-        UsageError: there is no example, a question is empty or has no plan, or text stands before the first question; the
-            message names the source and the line.
+        UsageError: there is no example, a question is empty or has no plan, or text stands before the first question;
+            the message names the source and the line.
     """
     examples: list[Example] = []
     question: tuple[int, str] | None = None
@@ -95,9 +97,10 @@ def _scores(question: str, corpus: list[str]) -> list[float]:
     # Stop words stay: "how many", "than" and "of" tell one kind of question from another.
     texts = bm25s.tokenize([*corpus, question], stopwords=[], return_ids=False, show_progress=False)
     tokens: list[list[str]] = list(texts)
-    retriever = bm25s.BM25()
-    retriever.index(tokens[:-1], show_progress=False)
-    known = [token for token in tokens[-1] if token in retriever.vocab_dict]
+    words = {token for text in tokens[:-1] for token in text}
+    known = [token for token in tokens[-1] if token in words]
     if not known:
         return [0.0] * len(corpus)
+    retriever = bm25s.BM25()
+    retriever.index(tokens[:-1], show_progress=False)
     return [float(score) for score in retriever.get_scores(known)]

@@ -1,8 +1,8 @@
 """A grammar from a tool set: plans in which only values, references and the order of tools are the model's to choose.
 
 Ids are unrolled, one rule per task, so that a bare reference can only name an earlier task. A string is one opaque,
-bounded terminal: without a bound a small model writes on until it is cut off. What a schema says and a grammar cannot is
-left to the plan machine, which checks every argument anyway.
+bounded terminal: without a bound a small model writes on until it is cut off. What a schema says and a grammar cannot
+is left to the plan machine, which checks every argument anyway.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TERMINALS: Final = rf"""string ::= "\"" char{{0,{_MAX_STRING}}} "\""
 char ::= [^"\\\x00-\x1F\x7F] | "\\" (["\\/bfnrt] | "u" [0-9a-fA-F]{{4}})
 natural ::= "0" | [1-9] [0-9]{{0,17}}
 integer ::= "-"? natural
-number ::= integer ("." [0-9]{{1,15}})? ([eE] [-+]? [0-9]{{1,3}})?
+number ::= integer ("." [0-9]{{1,15}})? ([eE] [-+]? [0-9]{{1,2}})?
 boolean ::= "true" | "false"
 null ::= "null"
 scalar ::= string | number | boolean | null
@@ -38,7 +38,10 @@ list ::= "[" (scalar (", " scalar){{0,{_MAX_ITEMS - 1}}})? "]"
 pair ::= string ": " (scalar | list)
 object ::= "{{" (pair (", " pair){{0,{_MAX_ITEMS - 1}}})? "}}"
 item ::= scalar | list | object
-json ::= scalar | "[" (item (", " item){{0,{_MAX_ITEMS - 1}}})? "]" | object
+member ::= string ": " item
+items ::= "[" (item (", " item){{0,{_MAX_ITEMS - 1}}})? "]"
+members ::= "{{" (member (", " member){{0,{_MAX_ITEMS - 1}}})? "}}"
+json ::= scalar | items | members
 path ::= ("." [a-zA-Z_] [a-zA-Z0-9_]{{0,39}} | "[" [0-9]{{1,3}} "]"){{0,3}}
 """
 

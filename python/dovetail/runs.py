@@ -34,7 +34,7 @@ class Run:
     @property
     def state(self) -> RunState:
         """How the run stands."""
-        return self._journal.events[-1].run_ended.state if self._journal.ended else RunState.RUN_STATE_RUNNING
+        return self._journal.last.run_ended.state if self._journal.ended else RunState.RUN_STATE_RUNNING
 
     def events(self, after_sequence: int = 0) -> AsyncIterator[Event]:
         """The events of the run, from the first or behind a number, until its end; also after its end.
@@ -50,15 +50,13 @@ class Run:
             RunFailedError: the run ended without an answer; its ``reason`` and message say why.
             RunCancelledError: the run was cancelled.
         """
-        async for event in self._journal.follow():
-            if event.HasField("run_answered"):
-                return event.run_answered.answer
-            if event.HasField("run_ended"):
-                failure = event.run_ended.failure
-                if event.run_ended.state == RunState.RUN_STATE_CANCELLED:
-                    raise RunCancelledError(failure.message)
-                raise RunFailedError(failure.reason, failure.message)
-        raise AssertionError("a run's events end with run_ended")
+        event = await self._journal.first("run_answered", "run_ended")
+        if event.HasField("run_answered"):
+            return event.run_answered.answer
+        failure = event.run_ended.failure
+        if event.run_ended.state == RunState.RUN_STATE_CANCELLED:
+            raise RunCancelledError(failure.message)
+        raise RunFailedError(failure.reason, failure.message)
 
     def cancel(self, reason: str = "cancelled by its owner") -> None:
         """Cancel the run: its model stream and its calls. Nothing happens if it has ended."""
@@ -68,7 +66,5 @@ class Run:
 
     async def wait(self) -> RunState:
         """Wait for the end of the run, and with it for the close of its streams and calls."""
-        async for event in self._journal.follow(max(0, len(self._journal.events) - 1)):
-            if event.HasField("run_ended"):
-                break
+        await self._journal.first("run_ended")
         return self.state

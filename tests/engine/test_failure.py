@@ -171,6 +171,16 @@ async def test_a_long_error_message_is_cut() -> None:
     assert len(facts(events, "task_failed")[0].failure.message) < 3_000
 
 
+async def test_an_error_message_that_is_no_text_is_made_one() -> None:
+    @tool
+    async def mumble() -> None:
+        """Fails with half of a surrogate pair."""
+        raise ValueError("\udcff")
+
+    events = await events_of([mumble], ScriptedModel(plan("1. mumble()", "2. join()"), finish("x")))
+    assert facts(events, "task_failed")[0].failure.message == "ValueError: ?"
+
+
 async def test_invalid_tasks_fail_and_the_rest_of_the_plan_runs() -> None:
     model = ScriptedModel(
         plan("1. nosuch(1)", '2. echo("$1")', "3. echo(5)", '4. echo("a")', "5. join($4)"),

@@ -201,7 +201,9 @@ async def test_calls_of_sequential_tools_never_overlap_and_keep_the_order_of_the
         """Goes on meanwhile."""
         others_done.set()
 
-    model = ScriptedModel(plan('1. write("a")', '2. write("b")', '3. write("c")', "4. other()", "5. join()"), finish("x"))
+    model = ScriptedModel(
+        plan('1. write("a")', '2. write("b")', '3. write("c")', "4. other()", "5. join()"), finish("x")
+    )
     await events_of([write, other], model, limits=Limits(max_parallel_calls=2))
     assert order == ["begin a", "end a", "begin b", "end b", "begin c", "end c"]
 
@@ -240,6 +242,8 @@ async def test_an_empty_question_is_refused() -> None:
     async with Engine([length], ScriptedModel()) as engine:
         with pytest.raises(UsageError, match="question is empty"):
             engine.start("  ")
+        with pytest.raises(UsageError, match="no text"):
+            engine.start("\udcff")
 
 
 async def test_the_synchronous_face_refuses_to_run_inside_a_loop() -> None:

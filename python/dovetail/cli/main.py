@@ -59,13 +59,6 @@ def _status(arguments: Sequence[str]) -> int:
             raise
         abandon_output(sys.stdout)
         return BROKEN_PIPE
-    except Exception as error:
-        # Asked in this way because importing the errors takes longer than all of `dovetail --help`.
-        errors = sys.modules.get("dovetail.errors")
-        if errors is None or not isinstance(error, errors.UsageError):
-            raise
-        complain(str(error))
-        return USAGE
     return status
 
 

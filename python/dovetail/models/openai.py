@@ -73,9 +73,7 @@ class OpenAIModel:
         shown, self._is_openai = _checked(self._base_url)
         key = api_key or os.environ.get("OPENAI_API_KEY") or ("" if self._is_openai else _NO_KEY)
         if not key:
-            raise UsageError(
-                f"model {provider}:{name} needs a key: set OPENAI_API_KEY, or give a server's base URL"
-            )
+            raise UsageError(f"model {provider}:{name} needs a key: set OPENAI_API_KEY, or give a server's base URL")
         self._model = name
         self._name = f"{provider}:{name}"
         self._api_key = key

@@ -59,9 +59,9 @@ ModelStream = AsyncGenerator[str | Completion, None]
 class Model(Protocol):
     """A language model that answers a chat in a stream.
 
-    A stream is closed by its reader (``aclose``), which also ends the generation at the provider. What goes wrong, before the
-    first piece or after it, is raised from the stream as a `dovetail.errors.ModelError`; a stream that ends without a
-    `Completion` does not exist.
+    A stream is closed by its reader (``aclose``), which also ends generation at the provider. What goes wrong, before
+    the first piece or after it, is raised from the stream as a `dovetail.errors.ModelError`; a stream that ends without
+    a `Completion` does not exist.
     """
 
     @property

@@ -58,9 +58,7 @@ def open_model(
     opened = _PROVIDERS.get(provider)
     if opened is None or not colon:
         known = ", ".join(f"{known}:" for known in _PROVIDERS)
-        raise UsageError(
-            f"model {spec!r} has no known provider; a model is provider:name, providers are {known}"
-        )
+        raise UsageError(f"model {spec!r} has no known provider; a model is provider:name, providers are {known}")
     if not name and provider != "local":
         raise UsageError(f"model {spec!r} lacks what follows the colon")
     http = {

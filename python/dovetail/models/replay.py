@@ -82,9 +82,7 @@ class ReplayModel:
         UsageError: the speed is below 0.
     """
 
-    def __init__(
-        self, recordings: Iterable[Recording], *, speed: float = 1.0, name: str = "recording"
-    ) -> None:
+    def __init__(self, recordings: Iterable[Recording], *, speed: float = 1.0, name: str = "recording") -> None:
         if speed < 0:
             raise UsageError(f"speed {speed:g} of replay:{name} is below 0")
         self._recordings = list(recordings)
