@@ -43,7 +43,7 @@ pub(crate) fn read_arguments(
 ) -> ReadArguments {
     let mut reader = Reader { text, tokens, next: 0, is_task, hints: Vec::new(), tool };
     let arguments = match reader.arguments() {
-        Err(fault) if fault.code == Code::UnquotedArgument => reader.prose(fault),
+        Err(fault) if matches!(fault.code, Code::UnquotedArgument | Code::BadSyntax) => reader.prose(fault),
         read => read,
     };
     ReadArguments { arguments, hints: reader.hints }
@@ -201,7 +201,14 @@ impl<F: Fn(TaskId) -> bool> Reader<'_, F> {
 
     fn key(&mut self) -> Read<String> {
         match self.take() {
-            Some(Token { kind: Kind::String(quoting), start, end }) => Ok(self.decode(start, end, quoting)),
+            Some(Token { kind: Kind::String(quoting), start, end }) => {
+                let key = self.decode(start, end, quoting);
+                let read = read_string(key, &|_| false);
+                if read.stays_text.is_some() {
+                    self.hint(Code::DollarText, start, "references in keys are not replaced: kept as text");
+                }
+                Ok(read.template.into_text())
+            }
             Some(token) if token.kind == Kind::Bare => Ok(self.slice(token).to_owned()),
             Some(token) => self.unexpected(token, "a key"),
             None => fault(Code::BadSyntax, self.text.len(), "expected a key, found the end of the call"),
@@ -213,14 +220,16 @@ impl<F: Fn(TaskId) -> bool> Reader<'_, F> {
         match self.peek() {
             None => {
                 let message = format!("'{}' is missing at the end of the call: added", char::from(close));
-                self.hint(Code::MissingBracket, self.text.len(), message);
+                self.hint(Code::MissingBracket, self.text.trim_end().len(), message);
                 Ok(true)
             }
             Some(token) if token.kind == Kind::Close(close) => {
                 self.next += 1;
                 Ok(true)
             }
-            Some(token) if matches!(token.kind, Kind::Close(_)) => self.unexpected(token, &format!("'{}'", char::from(close))),
+            Some(token) if matches!(token.kind, Kind::Close(_)) => {
+                self.unexpected(token, &format!("'{}'", char::from(close)))
+            }
             Some(_) => Ok(false),
         }
     }
@@ -260,7 +269,11 @@ impl<F: Fn(TaskId) -> bool> Reader<'_, F> {
             self.hint(Code::SmartQuotes, start, "smart quotes around a string: read as plain ones");
         }
         if quoting.inner_quote {
-            self.hint(Code::InnerQuote, start, format!("a quote inside the string is kept; write it as \\{}", quoting.quote));
+            self.hint(
+                Code::InnerQuote,
+                start,
+                format!("a quote inside the string is kept; write it as \\{}", quoting.quote),
+            );
         }
         if quoting.newline {
             self.hint(Code::NewlineInString, start, "a line break inside the string is kept; write it as \\n");
@@ -308,15 +321,17 @@ impl<F: Fn(TaskId) -> bool> Reader<'_, F> {
     fn prose(&mut self, fault: Remark) -> Read<Vec<Argument>> {
         let Some(tool) = self.tool else { return Err(fault) };
         let (name, from) = match self.tokens {
-            [first, second, ..] if matches!(second.kind, Kind::Equals | Kind::Colon) && tool.takes(self.slice(*first)) => {
+            [first, second, ..]
+                if matches!(second.kind, Kind::Equals | Kind::Colon) && tool.takes(self.slice(*first)) =>
+            {
                 (Some(self.slice(*first).to_owned()), second.end)
             }
             _ => (None, 0),
         };
+        let tokens = || self.tokens.iter().filter(|token| token.start >= from);
+        let begins = tokens().next().is_some_and(|token| matches!(token.kind, Kind::Bare | Kind::Open(b'(')));
         let plain = |token: &Token| !matches!(token.kind, Kind::String(_) | Kind::Equals | Kind::Comment);
-        let is_prose = self.tokens.iter().filter(|token| token.start >= from).all(plain);
-        let fits = if name.is_some() { tool.required.len() <= 1 } else { tool.required.len() <= 1 && tool.begins_with_text() };
-        if !is_prose || !fits {
+        if !begins || !tokens().all(plain) || tool.required.len() > 1 || !tool.takes_text(name.as_deref()) {
             return Err(fault);
         }
         let text = self.text[from..].trim().to_owned();
@@ -394,11 +409,8 @@ fn number(word: &str) -> Option<Number> {
         Some("0b" | "0B") => 2,
         _ => 10,
     };
-    let plain = if radix == 10 {
-        decimal(&digits)?
-    } else {
-        u128::from_str_radix(&digits[2..], radix).ok()?.to_string()
-    };
+    let plain =
+        if radix == 10 { decimal(&digits)? } else { u128::from_str_radix(&digits[2..], radix).ok()?.to_string() };
     let sign = if word.starts_with('-') { "-" } else { "" };
     serde_json::from_str(&format!("{sign}{plain}")).ok()
 }
@@ -436,7 +448,7 @@ mod tests {
             ("5.", "5.0"),
             ("1_000", "1000"),
             ("0x1F", "31"),
-            ("1e5", "1e5"),
+            ("1e5", "1e+5"),
             ("123456789012345678901234567890", "123456789012345678901234567890"),
         ] {
             assert_eq!(number(word).map(|number| number.to_string().to_lowercase()).as_deref(), Some(json), "{word}");

@@ -17,8 +17,8 @@ pub(crate) struct Task {
     /// The place of its tool in the tool set.
     pub(crate) tool: usize,
     pub(crate) position: Position,
-    /// What it will be called with; empty once it is ready.
-    pub(crate) arguments: Vec<(String, Template)>,
+    /// What it will be called with; taken once it is bound.
+    arguments: Vec<(String, Template)>,
     state: State,
     /// How many tasks it still waits for.
     waiting: usize,
@@ -47,7 +47,9 @@ pub(crate) enum Added {
     Waiting,
     /// It waits for nothing.
     Free,
-    Unreachable { because: TaskId },
+    Unreachable {
+        because: TaskId,
+    },
 }
 
 /// A fact about a task that is in no state for it.
@@ -122,15 +124,27 @@ impl Graph {
     pub(crate) fn add_failed(&mut self, id: TaskId, position: Position) {
         let index = self.tasks.len();
         let state = State::Failed;
-        self.tasks.push(Task { id, tool: usize::MAX, position, arguments: Vec::new(), state, waiting: 0, dependents: Vec::new() });
+        self.tasks.push(Task {
+            id,
+            tool: usize::MAX,
+            position,
+            arguments: Vec::new(),
+            state,
+            waiting: 0,
+            dependents: Vec::new(),
+        });
         self.by_id.insert(id, index);
+    }
+
+    /// Takes what a task is to be called with: it is bound once.
+    pub(crate) fn take_arguments(&mut self, index: usize) -> Vec<(String, Template)> {
+        self.tasks.get_mut(index).map(|task| std::mem::take(&mut task.arguments)).unwrap_or_default()
     }
 
     /// The task waits for nothing and its arguments are bound.
     pub(crate) fn set_ready(&mut self, index: usize) {
         if let Some(task) = self.tasks.get_mut(index) {
             task.state = State::Ready;
-            task.arguments = Vec::new();
         }
     }
 

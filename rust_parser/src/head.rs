@@ -134,6 +134,11 @@ impl Head {
         self.state == State::Marks
     }
 
+    /// Whether a word without an id was begun.
+    pub(crate) fn is_word(&self) -> bool {
+        matches!(self.state, State::Word | State::WordEnd)
+    }
+
     /// Takes the next character, which stands at `position` and is no newline.
     pub(crate) fn push(&mut self, character: char, position: Position) -> Found {
         self.length += 1;

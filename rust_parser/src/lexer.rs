@@ -5,6 +5,9 @@
 
 use memchr::memchr3;
 
+/// The longest name that an argument may have, in bytes.
+const LONGEST_NAME: usize = 256;
+
 /// A range of the text between the parentheses of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Token {
@@ -47,15 +50,7 @@ pub(crate) struct Quoting {
 
 impl Quoting {
     fn new(quote: char) -> Self {
-        Self {
-            quote,
-            triple: false,
-            raw: false,
-            odd_prefix: false,
-            escapes: false,
-            inner_quote: false,
-            newline: false,
-        }
+        Self { quote, triple: false, raw: false, odd_prefix: false, escapes: false, inner_quote: false, newline: false }
     }
 
     pub(crate) fn is_smart(self) -> bool {
@@ -82,17 +77,43 @@ enum State {
     /// A value has ended.
     After,
     /// In a number, a word, a reference or prose. `end` is behind its last character that is not white space.
-    Bare { start: usize, end: usize },
+    Bare {
+        start: usize,
+        end: usize,
+    },
     /// In the brackets of a bare reference's path: `$1["odd key"]`, `${1}`.
-    Path { start: usize, close: u8, quote: Option<u8> },
-    String { start: usize, quoting: Quoting, escaped: bool },
+    Path {
+        start: usize,
+        close: u8,
+        quote: Option<u8>,
+    },
+    String {
+        start: usize,
+        quoting: Quoting,
+        escaped: bool,
+    },
     /// Behind a quote that ends the string if what follows allows it.
-    Quote { start: usize, end: usize, quoting: Quoting, spaced: bool },
+    Quote {
+        start: usize,
+        end: usize,
+        quoting: Quoting,
+        spaced: bool,
+    },
     /// Behind two quotes: an empty string, or two thirds of a triple quote.
-    Empty { start: usize, quoting: Quoting },
+    Empty {
+        start: usize,
+        quoting: Quoting,
+    },
     /// In a triple-quoted string, behind one or two of its closing quotes.
-    Closing { start: usize, end: usize, quoting: Quoting, seen: u8 },
-    Comment { start: usize },
+    Closing {
+        start: usize,
+        end: usize,
+        quoting: Quoting,
+        seen: u8,
+    },
+    Comment {
+        start: usize,
+    },
 }
 
 /// What a character did.
@@ -103,13 +124,24 @@ pub(crate) enum Lexed {
     Ended,
 }
 
+/// A line of the inside of a call.
+pub(crate) struct Line<'l> {
+    pub(crate) text: &'l str,
+    pub(crate) tokens: Vec<Token>,
+    /// Where the text behind it begins.
+    pub(crate) behind: usize,
+}
+
 /// The inside of one call. Reused from call to call.
 #[derive(Debug)]
 pub(crate) struct Lexer {
     pub(crate) text: String,
     pub(crate) tokens: Vec<Token>,
-    /// Whether a line broke outside of strings.
+    /// Whether the call goes on behind a line break that stands outside of strings.
     pub(crate) several_lines: bool,
+    broken: bool,
+    /// The first line break that stands behind a whole argument.
+    first_break: Option<usize>,
     state: State,
     open: Vec<u8>,
     parentheses: usize,
@@ -121,6 +153,8 @@ impl Default for Lexer {
             text: String::new(),
             tokens: Vec::new(),
             several_lines: false,
+            broken: false,
+            first_break: None,
             state: State::Value,
             open: Vec::new(),
             parentheses: 0,
@@ -135,6 +169,8 @@ impl Lexer {
         self.open.clear();
         self.parentheses = 0;
         self.several_lines = false;
+        self.broken = false;
+        self.first_break = None;
         self.state = State::Value;
     }
 
@@ -160,15 +196,27 @@ impl Lexer {
 
     /// Takes as many bytes of `text` as cannot change anything but the string they stand in; returns how many.
     pub(crate) fn skip(&mut self, text: &str) -> usize {
-        let State::String { quoting, escaped: false, .. } = self.state else { return 0 };
-        let mut first_byte = [0; 4];
-        quoting.quote.encode_utf8(&mut first_byte);
+        let State::String { quoting, escaped: false, .. } = &mut self.state else { return 0 };
         let bytes = text.as_bytes();
-        let length = if quoting.is_smart() {
-            bytes.iter().take_while(|&&byte| byte.is_ascii() && !matches!(byte, b'\\' | b'\n' | b'"' | b'\'')).count()
-        } else {
-            memchr3(first_byte[0], b'\\', b'\n', bytes).unwrap_or(bytes.len())
-        };
+        if quoting.is_smart() {
+            let plain = |byte: &&u8| byte.is_ascii() && !matches!(byte, b'\\' | b'\n' | b'"' | b'\'');
+            let length = bytes.iter().take_while(plain).count();
+            self.text.push_str(&text[..length]);
+            return length;
+        }
+        let quote = as_byte(quoting.quote);
+        let mut length = 0;
+        loop {
+            length += memchr3(quote, b'\\', b'\n', &bytes[length..]).unwrap_or(bytes.len() - length);
+            match bytes.get(length..length + 2) {
+                // A whole escape; one of a line break is left to the scanner, which looks at what begins a line.
+                Some([b'\\', escaped]) if escaped.is_ascii() && *escaped != b'\n' => {
+                    quoting.escapes = true;
+                    length += 2;
+                }
+                _ => break,
+            }
+        }
         self.text.push_str(&text[..length]);
         length
     }
@@ -176,6 +224,7 @@ impl Lexer {
     /// Takes the next character.
     pub(crate) fn push(&mut self, character: char) -> Lexed {
         let at = self.text.len();
+        self.several_lines |= self.broken && !character.is_whitespace();
         if character != ')' || !self.ends_call() {
             self.text.push(character);
             self.lex(character, at);
@@ -202,6 +251,20 @@ impl Lexer {
         self.state = State::After;
     }
 
+    /// What stands before the first line break behind a whole argument, if the call goes on behind it with a word.
+    pub(crate) fn first_line(&self) -> Option<Line<'_>> {
+        let end = self.first_break?;
+        let rest = self.text[end..].trim_start();
+        if !rest.starts_with(char::is_alphabetic) {
+            return None;
+        }
+        let behind = self.text.len() - rest.len();
+        let text = self.text[..end].trim_end();
+        let tokens = self.tokens.iter().take_while(|token| token.start < end);
+        let tokens = tokens.map(|token| Token { end: token.end.min(text.len()), ..*token }).collect();
+        Some(Line { text, tokens, behind })
+    }
+
     /// Whether a closing parenthesis would end the call, rather than something inside it.
     fn ends_call(&self) -> bool {
         self.parentheses == 0
@@ -217,7 +280,12 @@ impl Lexer {
 
     fn lex(&mut self, character: char, at: usize) {
         if character == '\n' && !matches!(self.state, State::String { .. } | State::Closing { .. }) {
-            self.several_lines = true;
+            self.broken = true;
+            let is_value_over =
+                matches!(self.state, State::After | State::Bare { .. } | State::Quote { .. } | State::Empty { .. });
+            if is_value_over && self.open.is_empty() {
+                self.first_break = self.first_break.or(Some(at));
+            }
         }
         match self.state {
             State::Value => self.in_value(character, at),
@@ -311,9 +379,13 @@ impl Lexer {
                 self.state = State::After;
                 self.in_after(character, at);
             }
-            '=' if self.open.is_empty() && is_identifier(word) => self.end_word(character, at, start, end),
-            ':' if self.open.last() == Some(&b'{') || (self.open.is_empty() && is_identifier(word)) => {
+            '=' if self.open.is_empty() && may_be_name(word) => self.end_word(character, at, start, end),
+            ':' if self.open.last() == Some(&b'{') || (self.open.is_empty() && may_be_name(word)) => {
                 self.end_word(character, at, start, end);
+            }
+            '#' if !adjacent && is_complete(word) => {
+                self.token(Kind::Bare, start, end);
+                self.state = State::Comment { start: at };
             }
             '"' | '\'' if adjacent && is_string_prefix(word) => {
                 let raw = word.contains(['r', 'R']);
@@ -333,17 +405,20 @@ impl Lexer {
     fn in_path(&mut self, character: char, at: usize, start: usize, close: u8, quote: Option<u8>) {
         let byte = as_byte(character);
         self.state = match quote {
+            _ if character == '\n' => return self.end_path(character, at, start),
             Some(open) if open == byte => State::Path { start, close, quote: None },
-            Some(_) => State::Path { start, close, quote },
             None if byte == close => State::Bare { start, end: at + 1 },
             None if matches!(byte, b'"' | b'\'') => State::Path { start, close, quote: Some(byte) },
-            None if matches!(character, '\n' | ',' | ')') => {
-                self.token(Kind::Bare, start, at);
-                self.state = State::After;
-                return self.in_after(character, at);
-            }
-            None => State::Path { start, close, quote },
+            None if matches!(character, ',' | ')') => return self.end_path(character, at, start),
+            Some(_) | None => State::Path { start, close, quote },
         };
+    }
+
+    /// The path is not closed: it ends with its line, or with its argument.
+    fn end_path(&mut self, character: char, at: usize, start: usize) {
+        self.token(Kind::Bare, start, at);
+        self.state = State::After;
+        self.in_after(character, at);
     }
 
     fn open_quote(&mut self, character: char, at: usize, quoting: Quoting) {
@@ -374,7 +449,9 @@ impl Lexer {
 
     fn in_quote(&mut self, character: char, at: usize, start: usize, end: usize, quoting: Quoting, spaced: bool) {
         match character {
-            ' ' | '\t' | '\r' => self.state = State::Quote { start, end, quoting, spaced: true },
+            _ if character != '\n' && character.is_whitespace() => {
+                self.state = State::Quote { start, end, quoting, spaced: true };
+            }
             ',' | ')' | ']' | '}' | '\n' | '#' | '+' | '%' | '*' => self.end_string(character, at, start, end, quoting),
             ':' if self.open.last() == Some(&b'{') => self.end_string(character, at, start, end, quoting),
             _ if spaced && opens_string(character) => self.end_string(character, at, start, end, quoting),
@@ -412,6 +489,19 @@ pub(crate) fn is_identifier(word: &str) -> bool {
     let mut characters = word.chars();
     characters.next().is_some_and(|first| first.is_alphabetic() || first == '_')
         && characters.all(|character| character.is_alphanumeric() || matches!(character, '_' | '-'))
+}
+
+/// Whether `word` may be the name of an argument. A long word is none: it is not looked through again at every sign.
+fn may_be_name(word: &str) -> bool {
+    word.len() <= LONGEST_NAME && is_identifier(word)
+}
+
+/// Whether `word` is a number, a reference or a word of Python or JSON, which a comment may follow; in prose `#` is text.
+fn is_complete(word: &str) -> bool {
+    matches!(word, "true" | "True" | "false" | "False" | "null" | "None")
+        || (word.len() <= LONGEST_NAME
+            && word.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '$' | '-' | '+' | '.'))
+            && !word.contains(char::is_whitespace))
 }
 
 fn is_string_prefix(word: &str) -> bool {

@@ -1,10 +1,11 @@
 //! The plan machine: facts in, steps out. The only place that knows what may run now.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::arguments::{Argument, Remark, read_arguments};
+use crate::arguments::{Argument, ReadArguments, Remark, read_arguments};
 use crate::graph::{Added, Graph, Refused};
 use crate::position::{Locator, Position};
 use crate::scanner::{CallEnd, Item, Scanner};
@@ -64,22 +65,26 @@ impl Machine {
         if piece.is_empty() {
             return Vec::new();
         }
-        if self.plan.finished {
-            self.plan = Plan::default();
-        }
+        self.begin_plan();
         // The decoder lends the text to the loop below, which needs the rest of the machine.
         let mut decoder = std::mem::take(&mut self.decoder);
-        let decoded = decoder.decode(piece);
-        self.read_decoded(&decoded.text, &decoded.replaced);
+        let read = decoder.decode(piece);
+        self.read_decoded(&read.text, &read.replaced);
         self.decoder = decoder;
         std::mem::take(&mut self.steps)
     }
 
-    /// The model stopped; with `cut_off`, it was stopped in the middle.
-    pub fn finish(&mut self, cut_off: bool) -> Vec<Step> {
+    /// What was finished is left behind: the text that comes now is another plan's.
+    fn begin_plan(&mut self) {
         if self.plan.finished {
             self.plan = Plan::default();
+            self.scanner = Scanner::new();
         }
+    }
+
+    /// The model stopped; with `cut_off`, it was stopped in the middle.
+    pub fn finish(&mut self, cut_off: bool) -> Vec<Step> {
+        self.begin_plan();
         let decoded = self.decoder.finish();
         self.read_decoded(&decoded.text, &decoded.replaced);
         self.read("", true, cut_off);
@@ -89,7 +94,12 @@ impl Machine {
                 self.say(Code::EmptyPlan, Position::NOWHERE, message, None);
             } else {
                 let how = if cut_off { "was cut off" } else { "ended" };
-                self.say(Code::MissingJoin, Position::NOWHERE, format!("the plan {how} without join(): closed here"), None);
+                self.say(
+                    Code::MissingJoin,
+                    Position::NOWHERE,
+                    format!("the plan {how} without join(): closed here"),
+                    None,
+                );
             }
             self.close(None);
         }
@@ -150,7 +160,7 @@ impl Machine {
         if reference.path.is_empty() {
             return self.graph.output_json(reference.task_id).map(str::to_owned);
         }
-        let value = Binder::new(&self.graph).bind(&Template::Reference(reference.clone())).ok()?;
+        let value = Binder::new(&self.graph).bind(Template::Reference(reference.clone())).ok()?;
         Some(value.to_string())
     }
 
@@ -172,17 +182,16 @@ impl Machine {
     }
 
     fn read(&mut self, mut text: &str, last: bool, cut_off: bool) {
-        let tools = Arc::clone(&self.tools);
-        let is_tool = |name: &str| tools.contains(name);
-        while let Some(item) = self.scanner.next(&mut text, last, &is_tool) {
+        while let Some(item) = self.scanner.next(&mut text, last, &|name| self.tools.contains(name)) {
             match item {
                 Item::Thought(thought) => self.steps.push(Step::Thought(thought)),
                 Item::Slip(code, position) => self.say(code, position, slips::message(code), None),
-                Item::EndOfPlan => {
-                    self.say(Code::MissingJoin, self.scanner.position(), slips::message(Code::MissingJoin), None);
+                Item::EndOfPlan(position) => {
+                    self.say(Code::MissingJoin, position, slips::message(Code::MissingJoin), None);
                     self.close(None);
                 }
-                Item::Call(end) => self.call(end, last && cut_off),
+                Item::Call(CallEnd::Missing | CallEnd::InString(_)) if last && cut_off => self.call(CallEnd::CutOff),
+                Item::Call(end) => self.call(end),
             }
         }
     }
@@ -195,12 +204,13 @@ impl Machine {
     }
 
     /// A call was read: it is in the scanner.
-    fn call(&mut self, end: CallEnd, cut_off: bool) {
+    fn call(&mut self, end: CallEnd) {
         let head = self.scanner.call.head.clone();
         let is_join = head.name.eq_ignore_ascii_case("join");
         let id = if head.digits.is_empty() { Some(self.next_id) } else { head.digits.parse().ok() };
         let Some(id) = id.filter(|id| *id <= LARGEST_ID) else {
-            let message = format!("{} is too large for an id: at most {LARGEST_ID}", clip(&head.digits, 20));
+            let shown = if head.digits.is_empty() { self.next_id.to_string() } else { clip(&head.digits, 20) };
+            let message = format!("{shown} is too large for an id: at most {LARGEST_ID}");
             return self.say(Code::BadId, head.position, message, None);
         };
         let faulty = match end {
@@ -209,7 +219,7 @@ impl Machine {
                 offset,
                 message: "the string that begins here is not closed".to_owned(),
             }),
-            CallEnd::Missing if cut_off => Some(Remark {
+            CallEnd::CutOff => Some(Remark {
                 code: Code::CutOff,
                 offset: self.scanner.lexer.text.len(),
                 message: "the model was stopped inside this call".to_owned(),
@@ -221,7 +231,8 @@ impl Machine {
             return self.join(end, faulty);
         }
         if self.graph.contains(id) {
-            let message = format!("another task has the id {id}: this one is not called; give it the id {}", self.next_id);
+            let message =
+                format!("another task has the id {id}: this one is not called; give it the id {}", self.next_id);
             return self.say(Code::DuplicateId, head.position, message, None);
         }
         if self.graph.len() >= self.max_tasks {
@@ -242,9 +253,7 @@ impl Machine {
             (Some(faulty), _) => (Err(faulty), Vec::new()),
             (None, None) => (Err(unknown_tool(&name, &tools)), Vec::new()),
             (None, Some((_, tool))) => {
-                let graph = &self.graph;
-                let lexer = &self.scanner.lexer;
-                let read = read_arguments(&lexer.text, &lexer.tokens, Some(tool), &|id| graph.contains(id));
+                let read = self.read_call(tool, end);
                 (read.arguments.and_then(|arguments| assign(tool, arguments)), read.hints)
             }
         };
@@ -273,6 +282,29 @@ impl Machine {
         }
     }
 
+    /// Reads the arguments of the call in the scanner.
+    fn read_call(&mut self, tool: &Tool, end: CallEnd) -> ReadArguments {
+        let is_task = |id| self.graph.contains(id);
+        let lexer = &self.scanner.lexer;
+        let read = read_arguments(&lexer.text, &lexer.tokens, Some(tool), &is_task);
+        if end != CallEnd::Missing || read.arguments.is_ok() {
+            return read;
+        }
+        // Lines of prose may stand where the parenthesis is missing.
+        let Some(line) = lexer.first_line() else { return read };
+        let mut first = read_arguments(line.text, &line.tokens, Some(tool), &is_task);
+        if first.arguments.is_err() {
+            return read;
+        }
+        first.hints.push(Remark {
+            code: Code::TrailingText,
+            offset: line.behind,
+            message: slips::message(Code::TrailingText).to_owned(),
+        });
+        self.scanner.lexer.several_lines = false;
+        first
+    }
+
     /// Says what was mended in the call that was just read.
     fn mended(&mut self, id: TaskId, end: CallEnd, remarks: Vec<Remark>) {
         let call = &self.scanner.call;
@@ -283,7 +315,12 @@ impl Machine {
         }
         let mut said: Vec<Diagnostic> = codes
             .into_iter()
-            .map(|code| Diagnostic { code, message: slips::message(code).to_owned(), position: start, task_id: Some(id) })
+            .map(|code| Diagnostic {
+                code,
+                message: slips::message(code).to_owned(),
+                position: start,
+                task_id: Some(id),
+            })
             .collect();
         let mut locator = Locator::new(&self.scanner.lexer.text, call.inside);
         said.extend(remarks.into_iter().map(|remark| Diagnostic {
@@ -304,16 +341,16 @@ impl Machine {
         let mut answer = None;
         let mut ignored = None;
         match (faulty, read.arguments.as_deref()) {
-            (Some(remark), _) if remark.code == Code::UnknownReference => {
+            (Some(remark), _) if matches!(remark.code, Code::UnknownReference | Code::CutOff) => {
                 let place = Locator::new(&lexer.text, self.scanner.call.inside).locate(remark.offset);
-                ignored = Some((Code::UnknownReference, place, remark.message));
+                ignored = Some((remark.code, place, remark.message));
             }
             (None, Ok([])) => {}
             (None, Ok([Argument { value: Template::Reference(reference), .. }])) => answer = Some(reference.clone()),
             _ => ignored = Some((Code::JoinArguments, position, slips::message(Code::JoinArguments).to_owned())),
         }
         let mut codes = slips::of_call(&self.scanner.call, lexer);
-        if end != CallEnd::Parenthesis {
+        if matches!(end, CallEnd::Missing | CallEnd::InString(_)) {
             codes.push(Code::MissingParenthesis);
         }
         for code in codes {
@@ -334,7 +371,8 @@ impl Machine {
         let Some(task) = self.graph.task(index) else { return };
         let Some(tool) = tools.at(task.tool) else { return };
         let (id, position) = (task.id, task.position);
-        match bind_arguments(&self.graph, tool, &task.arguments) {
+        let arguments = self.graph.take_arguments(index);
+        match bind_arguments(&self.graph, tool, arguments) {
             Ok(arguments) => {
                 self.graph.set_ready(index);
                 self.steps.push(Step::Ready { task_id: id, tool: tool.name.clone(), arguments });
@@ -374,6 +412,7 @@ fn assign(tool: &Tool, arguments: Vec<Argument>) -> Result<Vec<(String, Template
     let remark = |code, offset, message| Err(Remark { code, offset, message });
     let signature = || format!("{}({})", tool.name, tool.parameters.join(", "));
     let mut assigned: Vec<(String, Template)> = Vec::with_capacity(arguments.len());
+    let mut taken = HashSet::with_capacity(arguments.len());
     let mut named = false;
     for (index, Argument { name, value, offset }) in arguments.into_iter().enumerate() {
         let name = match name {
@@ -389,20 +428,20 @@ fn assign(tool: &Tool, arguments: Vec<Argument>) -> Result<Vec<(String, Template
                 let message = "a positional argument follows a named one; give it its name".to_owned();
                 return remark(Code::PositionalAfterNamed, offset, message);
             }
-            None => match tool.parameters.get(index) {
-                Some(parameter) => parameter.clone(),
-                None => {
+            None => {
+                let Some(parameter) = tool.parameters.get(index) else {
                     let message = format!("there is no argument {}: the tool is {}", index + 1, signature());
                     return remark(Code::TooManyArguments, offset, message);
-                }
-            },
+                };
+                parameter.clone()
+            }
         };
-        if assigned.iter().any(|(other, _)| *other == name) {
+        if !taken.insert(name.clone()) {
             return remark(Code::RepeatedArgument, offset, format!("the argument {name:?} is given twice"));
         }
         assigned.push((name, value));
     }
-    match tool.required.iter().find(|required| assigned.iter().all(|(name, _)| name != *required)) {
+    match tool.required.iter().find(|required| !taken.contains(*required)) {
         Some(missing) => {
             let message = format!("the argument {missing:?} is missing: the tool is {}", signature());
             remark(Code::MissingArgument, 0, message)
@@ -426,7 +465,9 @@ fn dependencies(arguments: &[(String, Template)]) -> Vec<TaskId> {
         }
     }
     let mut ids = Vec::new();
-    arguments.iter().for_each(|(_, template)| collect(template, &mut ids));
+    for (_, template) in arguments {
+        collect(template, &mut ids);
+    }
     ids.sort_unstable();
     ids.dedup();
     ids
@@ -434,7 +475,11 @@ fn dependencies(arguments: &[(String, Template)]) -> Vec<TaskId> {
 
 /// Checks what is known of the arguments when the task is planned. All of them, if they are constant, are checked when they
 /// are bound, which is at once.
-fn check(tool: &Tool, mut arguments: Vec<(String, Template)>, constant: bool) -> Result<Vec<(String, Template)>, Remark> {
+fn check(
+    tool: &Tool,
+    mut arguments: Vec<(String, Template)>,
+    constant: bool,
+) -> Result<Vec<(String, Template)>, Remark> {
     if constant {
         return Ok(arguments);
     }
@@ -453,18 +498,21 @@ fn check(tool: &Tool, mut arguments: Vec<(String, Template)>, constant: bool) ->
     Ok(arguments)
 }
 
-fn bind_arguments(graph: &Graph, tool: &Tool, arguments: &[(String, Template)]) -> Result<String, (Code, String)> {
+fn bind_arguments(graph: &Graph, tool: &Tool, arguments: Vec<(String, Template)>) -> Result<String, (Code, String)> {
     let mut binder = Binder::new(graph);
     let mut bound = Map::with_capacity(arguments.len());
     for (name, template) in arguments {
         let value = binder.bind(template).map_err(|error| match error {
             BindError::MissingPath(message) => (Code::MissingPath, format!("argument {name:?}: {message}")),
-            BindError::TooLarge => (Code::ArgumentsTooLarge, format!("argument {name:?}: the outputs it holds are too large")),
-            BindError::Output { task_id, message } => {
-                (Code::OutputInvalid, format!("argument {name:?}: the output of task {task_id} cannot be read: {message}"))
+            BindError::TooLarge => {
+                (Code::ArgumentsTooLarge, format!("argument {name:?}: the outputs it holds are too large"))
             }
+            BindError::Output { task_id, message } => (
+                Code::OutputInvalid,
+                format!("argument {name:?}: the output of task {task_id} cannot be read: {message}"),
+            ),
         })?;
-        bound.insert(name.clone(), value);
+        bound.insert(name, value);
     }
     let bound = Value::Object(bound);
     tool.check(&bound).map_err(|violation| (violation.code, violation.message))?;

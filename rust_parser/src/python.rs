@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
-use pyo3::types::PyList;
+use pyo3::types::{PyList, PyString};
 
 use crate::reply::{ReplyReader, ReplyStep, VerdictKind};
 use crate::sse::SseDecoder;
@@ -13,10 +13,21 @@ use crate::step::{self, TaskId};
 use crate::{machine, toolset};
 
 /// Text, or the bytes of text.
-#[derive(FromPyObject)]
 enum Text {
     Str(PyBackedStr),
     Bytes(PyBackedBytes),
+}
+
+impl<'py> FromPyObject<'_, 'py> for Text {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        // Not one after the other: an extraction that fails makes an exception, which costs more than the text.
+        if object.is_instance_of::<PyString>() {
+            return object.extract().map(Self::Str);
+        }
+        Ok(Self::Bytes(object.extract()?))
+    }
 }
 
 impl Text {
@@ -271,7 +282,7 @@ impl PySseDecoder {
 mod _core {
     #[pymodule_export]
     use super::{
-        AnswerPiece, Closed, Diagnostic, Machine, Planned, PyReplyReader, PySseDecoder, Ready, Thought, ToolSet, Unreachable,
-        Verdict,
+        AnswerPiece, Closed, Diagnostic, Machine, Planned, PyReplyReader, PySseDecoder, Ready, Thought, ToolSet,
+        Unreachable, Verdict,
     };
 }

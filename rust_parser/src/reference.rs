@@ -3,20 +3,17 @@
 use serde_json::Value;
 
 use crate::step::TaskId;
-use crate::template::{Fragment, Reference, Segment, Template};
+use crate::template::{Fragment, Given, Reference, Segment, Template};
 
 /// Reads the reference at the beginning of `text`, which begins with `$`; returns it and its length.
 pub(crate) fn read_reference(text: &str) -> Option<(Reference, usize)> {
     let inside = text.strip_prefix('$')?;
-    let (task_id, mut end, braced) = match inside.strip_prefix('{') {
-        Some(braced) => {
-            let (task_id, digits) = read_id(braced)?;
-            (task_id, 2 + digits, true)
-        }
-        None => {
-            let (task_id, digits) = read_id(inside)?;
-            (task_id, 1 + digits, false)
-        }
+    let (task_id, mut end, braced) = if let Some(braced) = inside.strip_prefix('{') {
+        let (task_id, digits) = read_id(braced)?;
+        (task_id, 2 + digits, true)
+    } else {
+        let (task_id, digits) = read_id(inside)?;
+        (task_id, 1 + digits, false)
     };
     let mut path = Vec::new();
     if braced {
@@ -32,7 +29,7 @@ pub(crate) fn read_reference(text: &str) -> Option<(Reference, usize)> {
     } else {
         end += read_path(&text[end..], &mut path);
     }
-    Some((Reference { task_id, path, as_text: false }, end))
+    Some((Reference { task_id, path, given: Given::Value }, end))
 }
 
 fn read_id(text: &str) -> Option<(TaskId, usize)> {
@@ -100,7 +97,8 @@ pub(crate) fn read_string(text: String, is_task: &impl Fn(TaskId) -> bool) -> Re
         } else {
             let digits = rest[1..].trim_start_matches('{').bytes().take_while(u8::is_ascii_digit).count();
             if digits > 0 && stays_text.is_none() {
-                stays_text = Some(rest.chars().take(digits.min(12) + 1 + usize::from(rest.starts_with("${"))).collect());
+                stays_text =
+                    Some(rest.chars().take(digits.min(12) + 1 + usize::from(rest.starts_with("${"))).collect());
             }
             literal.push('$');
             1
@@ -126,6 +124,7 @@ pub(crate) fn read_string(text: String, is_task: &impl Fn(TaskId) -> bool) -> Re
 }
 
 #[cfg(test)]
+#[allow(clippy::panic, reason = "a test says what it misses")]
 mod tests {
     use super::*;
 

@@ -100,10 +100,7 @@ impl ReplyReader {
             } else {
                 let guess = prose.guess();
                 steps.extend(guess.thoughts.into_iter().map(ReplyStep::Thought));
-                let end = End {
-                    text: guess.text,
-                    mended: true,
-                };
+                let end = End { text: guess.text, mended: true };
                 self.conclude(guess.kind, 0, end, &mut steps);
             }
         }
@@ -139,9 +136,7 @@ impl ReplyReader {
 
     fn conclude(&mut self, kind: VerdictKind, given: usize, end: End, steps: &mut Vec<ReplyStep>) {
         let End { text, mended } = end;
-        if let (VerdictKind::Finish, Some(rest)) =
-            (kind, text.get(given..).filter(|rest| !rest.is_empty()))
-        {
+        if let (VerdictKind::Finish, Some(rest)) = (kind, text.get(given..).filter(|rest| !rest.is_empty())) {
             steps.push(ReplyStep::AnswerPiece(rest.to_owned()));
         }
         steps.push(ReplyStep::Verdict { kind, text, mended });
@@ -154,11 +149,7 @@ mod tests {
     use super::*;
 
     fn verdict(text: &str, mended: bool) -> ReplyStep {
-        ReplyStep::Verdict {
-            kind: VerdictKind::Finish,
-            text: text.to_owned(),
-            mended,
-        }
+        ReplyStep::Verdict { kind: VerdictKind::Finish, text: text.to_owned(), mended }
     }
 
     #[test]
@@ -167,19 +158,10 @@ mod tests {
         assert_eq!(reader.feed("Thought: known.\nAction: Fin"), []);
         assert_eq!(
             reader.feed("ish( Mount "),
-            [
-                ReplyStep::Thought("known.".to_owned()),
-                ReplyStep::AnswerPiece("Mount".to_owned())
-            ]
+            [ReplyStep::Thought("known.".to_owned()), ReplyStep::AnswerPiece("Mount".to_owned())]
         );
-        assert_eq!(
-            reader.feed("Everest"),
-            [ReplyStep::AnswerPiece(" Everest".to_owned())]
-        );
-        assert_eq!(
-            reader.feed(" ) and more"),
-            [verdict("Mount Everest", false)]
-        );
+        assert_eq!(reader.feed("Everest"), [ReplyStep::AnswerPiece(" Everest".to_owned())]);
+        assert_eq!(reader.feed(" ) and more"), [verdict("Mount Everest", false)]);
         assert_eq!(reader.feed("Action: Finish(5)"), []);
         assert_eq!(reader.finish(), []);
     }
@@ -188,13 +170,7 @@ mod tests {
     fn a_quoted_answer_is_given_when_its_end_is_known() {
         let mut reader = ReplyReader::new();
         assert_eq!(reader.feed("Finish(\"a) b"), []);
-        assert_eq!(
-            reader.feed("\" )"),
-            [
-                ReplyStep::AnswerPiece("a) b".to_owned()),
-                verdict("a) b", false)
-            ]
-        );
+        assert_eq!(reader.feed("\" )"), [ReplyStep::AnswerPiece("a) b".to_owned()), verdict("a) b", false)]);
     }
 
     #[test]
@@ -207,9 +183,6 @@ mod tests {
     #[test]
     fn a_bracket_of_the_other_kind_closes_nothing() {
         let mut reader = ReplyReader::new();
-        assert_eq!(
-            reader.feed("Finish[a) b]").last(),
-            Some(&verdict("a) b", false))
-        );
+        assert_eq!(reader.feed("Finish[a) b]").last(), Some(&verdict("a) b", false)));
     }
 }

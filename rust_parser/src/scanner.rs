@@ -14,7 +14,7 @@ pub(crate) enum Item {
     Thought(String),
     /// A call; its head is in [`Scanner::call`] and its inside in [`Scanner::lexer`] until the next item is asked for.
     Call(CallEnd),
-    EndOfPlan,
+    EndOfPlan(Position),
     Slip(Code, Position),
 }
 
@@ -26,6 +26,8 @@ pub(crate) enum CallEnd {
     Missing,
     /// The same, inside the string that begins at this offset of the call's inside.
     InString(usize),
+    /// The model was stopped inside it.
+    CutOff,
 }
 
 /// The call that is being read or was just read.
@@ -286,7 +288,7 @@ impl Scanner {
                 self.mode = Mode::Rest;
                 slip(Code::Comment)
             }
-            Found::EndOfPlan => Some(Item::EndOfPlan),
+            Found::EndOfPlan => Some(Item::EndOfPlan(self.held_from)),
             Found::Prose | Found::Pending if continues_thought => {
                 self.thought.clear();
                 self.thought.push_str(&self.held);
@@ -333,7 +335,8 @@ impl Scanner {
         let from = self.held_from;
         let found = self.decide(character, at);
         let first = std::mem::replace(&mut self.held_from, from);
-        if found == Found::Pending {
+        let is_text = self.head.is_word() && self.lexer.open_string().is_some();
+        if found == Found::Pending && !is_text {
             return None;
         }
         if !self.breaks(found, is_tool) {
@@ -347,15 +350,15 @@ impl Scanner {
         Some(Item::Call(end))
     }
 
-    /// Whether what begins on a line ends the call that is open around it. In a string only the very next task does, since
-    /// strings may hold anything.
+    /// Whether what begins on a line ends the call that is open around it. In a string only a later task with a known tool
+    /// does, since strings may hold anything.
     fn breaks(&self, found: Found, is_tool: &impl Fn(&str) -> bool) -> bool {
         let in_string = self.lexer.open_string().is_some();
         match found {
             Found::Call if in_string => {
                 let id = |digits: &str| digits.parse::<u64>().ok();
                 let next = self.head.call();
-                let follows = id(&self.call.head.digits).zip(id(&next.digits)).is_some_and(|(this, next)| this + 1 == next);
+                let follows = id(&self.call.head.digits).zip(id(&next.digits)).is_some_and(|(this, next)| this < next);
                 follows && (next.name.eq_ignore_ascii_case("join") || is_tool(&next.name))
             }
             Found::Call => self.is_call(is_tool, false),

@@ -78,11 +78,7 @@ impl SseDecoder {
         if self.is_over() {
             return text;
         }
-        let rest = if self.body == Body::Unknown {
-            self.open(bytes)
-        } else {
-            bytes
-        };
+        let rest = if self.body == Body::Unknown { self.open(bytes) } else { bytes };
         match self.body {
             Body::Unknown => {}
             Body::Events => self.read_lines(rest, &mut text),
@@ -111,14 +107,9 @@ impl SseDecoder {
                     self.take_line(&rest, &mut text);
                 }
                 self.dispatch(true, &mut text);
-                if let Some(opening) = self
-                    .opening
-                    .take()
-                    .filter(|_| !self.is_stream && !self.is_over())
-                {
-                    self.error = Some(format!(
-                        "the body is neither an event stream nor JSON, it begins with {opening:?}"
-                    ));
+                if let Some(opening) = self.opening.take().filter(|_| !self.is_stream && !self.is_over()) {
+                    self.error =
+                        Some(format!("the body is neither an event stream nor JSON, it begins with {opening:?}"));
                 }
             }
             Body::Whole => self.take_response(&rest, &mut text),
@@ -171,11 +162,7 @@ impl SseDecoder {
             if byte.is_ascii_whitespace() {
                 continue;
             }
-            self.body = if byte == b'{' {
-                Body::Whole
-            } else {
-                Body::Events
-            };
+            self.body = if byte == b'{' { Body::Whole } else { Body::Events };
             return &bytes[place..];
         }
         &[]
@@ -228,8 +215,7 @@ impl SseDecoder {
         };
         self.is_stream |= field.is_empty() || FIELDS.contains(&field);
         if field == b"data" {
-            self.data
-                .extend_from_slice(value.strip_prefix(b" ").unwrap_or(value));
+            self.data.extend_from_slice(value.strip_prefix(b" ").unwrap_or(value));
             self.data.push(b'\n');
         } else if !self.is_stream && self.opening.is_none() {
             self.opening = Some(excerpt(line));
@@ -262,10 +248,7 @@ impl SseDecoder {
                     if is_response {
                         self.done = true;
                     } else {
-                        self.error = Some(format!(
-                            "the JSON response has no choices: {}",
-                            excerpt(bytes)
-                        ));
+                        self.error = Some(format!("the JSON response has no choices: {}", excerpt(bytes)));
                     }
                 }
             }
@@ -307,10 +290,7 @@ impl SseDecoder {
     }
 
     fn refuse_size(&mut self) {
-        self.error = Some(format!(
-            "an event is larger than {} MiB",
-            LIMIT / (1024 * 1024)
-        ));
+        self.error = Some(format!("an event is larger than {} MiB", LIMIT / (1024 * 1024)));
         self.line = Vec::new();
         self.data = Vec::new();
     }

@@ -20,6 +20,16 @@ pub(crate) enum Template {
     Object(Vec<(String, Template)>),
 }
 
+impl Template {
+    /// The text of a constant string; empty for anything else.
+    pub(crate) fn into_text(self) -> String {
+        match self {
+            Self::Constant(Value::String(text)) => text,
+            _ => String::new(),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Fragment {
     Literal(String),
@@ -31,8 +41,29 @@ pub(crate) enum Fragment {
 pub(crate) struct Reference {
     pub(crate) task_id: TaskId,
     pub(crate) path: Vec<Segment>,
-    /// Whether the schema takes only a string in this place, so that any other value is given as its text.
-    pub(crate) as_text: bool,
+    pub(crate) given: Given,
+}
+
+/// How the schema of a place has a value given to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Given {
+    /// With its type.
+    #[default]
+    Value,
+    /// Only a string may stand there: as its text.
+    Text,
+    /// Only a string or null may stand there.
+    TextOrNull,
+}
+
+impl Given {
+    fn is_text(self, value: &Value) -> bool {
+        match self {
+            Self::Value => false,
+            Self::Text => !value.is_string(),
+            Self::TextOrNull => !value.is_string() && !value.is_null(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,28 +102,30 @@ impl<'o, O: Outputs> Binder<'o, O> {
         Self { outputs, size: 0 }
     }
 
-    pub(crate) fn bind(&mut self, template: &Template) -> Result<Value, BindError> {
+    pub(crate) fn bind(&mut self, template: Template) -> Result<Value, BindError> {
         Ok(match template {
-            Template::Constant(value) => value.clone(),
+            Template::Constant(value) => value,
             Template::Reference(reference) => {
-                let value = self.resolve(reference)?;
-                if reference.as_text && !value.is_string() { Value::String(text_of(value)) } else { value.clone() }
+                let value = self.resolve(&reference)?;
+                if reference.given.is_text(value) { Value::String(text_of(value)) } else { value.clone() }
             }
             Template::Text(fragments) => {
                 let mut text = String::new();
                 for fragment in fragments {
                     match fragment {
-                        Fragment::Literal(literal) => text.push_str(literal),
-                        Fragment::Reference(reference) => push_text(&mut text, self.resolve(reference)?),
+                        Fragment::Literal(literal) => text.push_str(&literal),
+                        Fragment::Reference(reference) => push_text(&mut text, self.resolve(&reference)?),
                     }
                 }
                 Value::String(text)
             }
-            Template::List(items) => Value::Array(items.iter().map(|item| self.bind(item)).collect::<Result<_, _>>()?),
+            Template::List(items) => {
+                Value::Array(items.into_iter().map(|item| self.bind(item)).collect::<Result<_, _>>()?)
+            }
             Template::Object(members) => {
                 let mut object = Map::with_capacity(members.len());
                 for (key, member) in members {
-                    object.insert(key.clone(), self.bind(member)?);
+                    object.insert(key, self.bind(member)?);
                 }
                 Value::Object(object)
             }
@@ -109,7 +142,8 @@ impl<'o, O: Outputs> Binder<'o, O> {
             value = found.ok_or_else(|| BindError::MissingPath(missing(reference, depth, value)))?;
         }
         // A part of an output is at most as large as all of it; the bound need not be exact.
-        let size = if reference.path.is_empty() { self.outputs.output_size(reference.task_id) } else { rough_size(value) };
+        let size =
+            if reference.path.is_empty() { self.outputs.output_size(reference.task_id) } else { rough_size(value) };
         self.size = self.size.saturating_add(size);
         if self.size > LARGEST_ARGUMENTS { Err(BindError::TooLarge) } else { Ok(value) }
     }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::head::{is_name_character, is_name_start};
 use crate::step::Code;
-use crate::template::{Reference, Template, clip};
+use crate::template::{Given, Template, clip};
 
 /// The tools that a plan may call. Shared, never changed.
 #[derive(Debug)]
@@ -66,7 +66,11 @@ impl ToolSet {
                 .get("tools")
                 .and_then(Value::as_array)
                 .ok_or_else(|| ToolSetError("tools: expected a list of tools under this key".to_owned()))?,
-            _ => return Err(ToolSetError("expected a JSON list of tools, or an object with a list under \"tools\"".to_owned())),
+            _ => {
+                return Err(ToolSetError(
+                    "expected a JSON list of tools, or an object with a list under \"tools\"".to_owned(),
+                ));
+            }
         };
         let mut set = Self { tools: Vec::with_capacity(list.len()), by_name: HashMap::with_capacity(list.len()) };
         for (index, spec) in list.iter().enumerate() {
@@ -122,7 +126,8 @@ impl Tool {
         if name.eq_ignore_ascii_case("join") {
             return wrong("name", &format!("{name:?} is the word that closes a plan; choose another name"));
         }
-        let wrong = |field: &str, what: &str| Err(ToolSetError(format!("tools[{index}].{field} (tool {name:?}): {what}")));
+        let wrong =
+            |field: &str, what: &str| Err(ToolSetError(format!("tools[{index}].{field} (tool {name:?}): {what}")));
         let schema = match spec.get("inputSchema") {
             Some(Value::Object(schema)) => schema,
             Some(_) => return wrong("inputSchema", "expected a JSON Schema object"),
@@ -149,7 +154,9 @@ impl Tool {
         let schema = Value::Object(schema.clone());
         let validator = match compile(&schema) {
             Ok(validator) => validator,
-            Err(error) => return wrong("inputSchema", &format!("is no schema that can be compiled: {}", clip(&error, 300))),
+            Err(error) => {
+                return wrong("inputSchema", &format!("is no schema that can be compiled: {}", clip(&error, 300)));
+            }
         };
         Ok(Self { name, parameters, required, open, schema, validator, partial: OnceLock::new() })
     }
@@ -175,8 +182,18 @@ impl Tool {
 
     fn without_demands(&self) -> Value {
         const DEMANDS: [&str; 12] = [
-            "required", "minProperties", "dependentRequired", "dependentSchemas", "dependencies", "allOf", "anyOf", "oneOf",
-            "not", "if", "then", "else",
+            "required",
+            "minProperties",
+            "dependentRequired",
+            "dependentSchemas",
+            "dependencies",
+            "allOf",
+            "anyOf",
+            "oneOf",
+            "not",
+            "if",
+            "then",
+            "else",
         ];
         let mut schema = self.schema.clone();
         if let Value::Object(keywords) = &mut schema {
@@ -200,13 +217,16 @@ impl Tool {
 
     fn fit_at(&self, place: &Value, template: &mut Template) -> Result<(), ()> {
         match template {
-            Template::Constant(_) => Ok(()),
             Template::Reference(reference) => {
-                *reference = Reference { as_text: self.strings(place, 0) == Strings::Only, ..reference.clone() };
+                reference.given = match self.strings(place, 0) {
+                    Strings::Only if self.takes_null(place) => Given::TextOrNull,
+                    Strings::Only => Given::Text,
+                    Strings::Perhaps | Strings::Never => Given::Value,
+                };
                 Ok(())
             }
             Template::Text(_) if self.strings(place, 0) == Strings::Never => Err(()),
-            Template::Text(_) => Ok(()),
+            Template::Constant(_) | Template::Text(_) => Ok(()),
             Template::List(items) => {
                 let place = self.resolve(place);
                 let prefix = place.get("prefixItems").and_then(Value::as_array);
@@ -238,7 +258,8 @@ impl Tool {
     fn resolve<'s>(&'s self, place: &'s Value) -> &'s Value {
         let mut place = place;
         for _ in 0..16 {
-            if let Some(pointer) = place.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#')) {
+            if let Some(pointer) = place.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'))
+            {
                 match self.schema.pointer(pointer) {
                     Some(target) => place = target,
                     None => return place,
@@ -269,7 +290,9 @@ impl Tool {
                     let mut kinds = kinds.iter().filter(|&kind| kind != "null");
                     match (kinds.next(), kinds.next()) {
                         (Some(only), None) if only == "string" => Strings::Only,
-                        (first, second) if first.into_iter().chain(second).chain(kinds).all(|kind| kind != "string") => {
+                        (first, second)
+                            if first.into_iter().chain(second).chain(kinds).all(|kind| kind != "string") =>
+                        {
                             Strings::Never
                         }
                         _ => Strings::Perhaps,
@@ -279,7 +302,9 @@ impl Tool {
             };
         }
         if let Some(values) = place.get("enum").and_then(Value::as_array) {
-            return Strings::of_all(values.iter().map(|value| if value.is_string() { Strings::Only } else { Strings::Never }));
+            return Strings::of_all(
+                values.iter().map(|value| if value.is_string() { Strings::Only } else { Strings::Never }),
+            );
         }
         match alternatives(place) {
             Some(places) => Strings::of_all(places.iter().map(|one| self.strings(one, depth + 1))),
@@ -287,10 +312,25 @@ impl Tool {
         }
     }
 
-    /// Whether the first parameter can be given a string.
-    pub(crate) fn begins_with_text(&self) -> bool {
-        let first = self.schema.get("properties").and_then(Value::as_object).and_then(|properties| properties.values().next());
-        first.is_some_and(|place| self.strings(place, 0) != Strings::Never)
+    /// Whether null may stand in a place beside strings.
+    fn takes_null(&self, place: &Value) -> bool {
+        let is_null = |kind: Option<&Value>| match kind {
+            Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "null"),
+            Some(kind) => kind == "null",
+            None => false,
+        };
+        let alternatives = alternatives(place).is_some_and(|places| places.iter().any(|one| is_null(one.get("type"))));
+        alternatives || is_null(self.resolve(place).get("type"))
+    }
+
+    /// Whether a parameter, or the first where none is named, can be given a string.
+    pub(crate) fn takes_text(&self, parameter: Option<&str>) -> bool {
+        let properties = self.schema.get("properties").and_then(Value::as_object);
+        let place = properties.and_then(|properties| match parameter {
+            Some(name) => properties.get(name),
+            None => properties.values().next(),
+        });
+        place.is_some_and(|place| self.strings(place, 0) != Strings::Never)
     }
 }
 
@@ -314,10 +354,7 @@ fn alternatives(place: &Value) -> Option<&Vec<Value>> {
 
 fn compile(schema: &Value) -> Result<Validator, String> {
     // The linear-time engine: a pattern in a schema must not be able to stall the machine.
-    jsonschema::options()
-        .with_pattern_options(PatternOptions::regex())
-        .build(schema)
-        .map_err(|error| error.to_string())
+    jsonschema::options().with_pattern_options(PatternOptions::regex()).build(schema).map_err(|error| error.to_string())
 }
 
 fn violation(validator: &Validator, arguments: &Value) -> Violation {

@@ -17,10 +17,10 @@ pub(crate) struct Decoded<'b> {
 
 impl Utf8Decoder {
     pub(crate) fn decode<'b>(&mut self, bytes: &'b [u8]) -> Decoded<'b> {
-        if self.rest.is_empty() {
-            if let Ok(text) = std::str::from_utf8(bytes) {
-                return Decoded { text: Cow::Borrowed(text), replaced: Vec::new() };
-            }
+        if self.rest.is_empty()
+            && let Ok(text) = std::str::from_utf8(bytes)
+        {
+            return Decoded { text: Cow::Borrowed(text), replaced: Vec::new() };
         }
         let mut joined = std::mem::take(&mut self.rest);
         joined.extend_from_slice(bytes);
@@ -71,13 +71,13 @@ mod tests {
         let mut text = String::new();
         let mut replaced = 0;
         for piece in bytes.chunks(size) {
-            let decoded = decoder.decode(piece);
-            replaced += decoded.replaced.len();
-            text.push_str(&decoded.text);
+            let read = decoder.decode(piece);
+            replaced += read.replaced.len();
+            text.push_str(&read.text);
         }
-        let decoded = decoder.finish();
-        text.push_str(&decoded.text);
-        (text, replaced + decoded.replaced.len())
+        let read = decoder.finish();
+        text.push_str(&read.text);
+        (text, replaced + read.replaced.len())
     }
 
     #[test]

@@ -16,28 +16,14 @@ struct Reading {
 
 fn read<'a>(pieces: impl IntoIterator<Item = &'a str>) -> Reading {
     let mut reader = ReplyReader::new();
-    let mut steps: Vec<ReplyStep> = pieces
-        .into_iter()
-        .flat_map(|piece| reader.feed(piece))
-        .collect();
+    let mut steps: Vec<ReplyStep> = pieces.into_iter().flat_map(|piece| reader.feed(piece)).collect();
     steps.extend(reader.finish());
-    let Some(ReplyStep::Verdict { kind, text, mended }) = steps.pop() else {
-        panic!("the last step is the verdict")
-    };
-    let mut reading = Reading {
-        thoughts: Vec::new(),
-        answer: String::new(),
-        kind,
-        text,
-        mended,
-    };
+    let Some(ReplyStep::Verdict { kind, text, mended }) = steps.pop() else { panic!("the last step is the verdict") };
+    let mut reading = Reading { thoughts: Vec::new(), answer: String::new(), kind, text, mended };
     for step in steps {
         match step {
             ReplyStep::Thought(thought) => {
-                assert!(
-                    reading.answer.is_empty(),
-                    "a thought after the answer began"
-                );
+                assert!(reading.answer.is_empty(), "a thought after the answer began");
                 reading.thoughts.push(thought);
             }
             ReplyStep::AnswerPiece(piece) => {
@@ -52,11 +38,7 @@ fn read<'a>(pieces: impl IntoIterator<Item = &'a str>) -> Reading {
 
 /// Pieces of at most `size` characters.
 fn pieces(text: &str, size: usize) -> Vec<&str> {
-    let mut cuts: Vec<usize> = text
-        .char_indices()
-        .map(|(at, _)| at)
-        .step_by(size)
-        .collect();
+    let mut cuts: Vec<usize> = text.char_indices().map(|(at, _)| at).step_by(size).collect();
     cuts.push(text.len());
     cuts.windows(2).map(|cut| &text[cut[0]..cut[1]]).collect()
 }
@@ -69,13 +51,7 @@ fn check_consistent(reading: &Reading) {
     }
 }
 
-type Vector = (
-    &'static str,
-    &'static [&'static str],
-    VerdictKind,
-    &'static str,
-    bool,
-);
+type Vector = (&'static str, &'static [&'static str], VerdictKind, &'static str, bool);
 const FINISH: VerdictKind = VerdictKind::Finish;
 const REPLAN: VerdictKind = VerdictKind::Replan;
 
@@ -149,32 +125,20 @@ fn every_vector_reads_as_written_in_every_cut() {
         let whole = read([text]);
         let wanted = Reading {
             thoughts: thoughts.iter().map(ToString::to_string).collect(),
-            answer: if kind == FINISH {
-                verdict.to_owned()
-            } else {
-                String::new()
-            },
+            answer: if kind == FINISH { verdict.to_owned() } else { String::new() },
             kind,
             text: verdict.to_owned(),
             mended,
         };
         assert_eq!(whole, wanted, "{text:?}");
         for size in [1, 2, 3, 4, 7] {
-            assert_eq!(
-                read(pieces(text, size)),
-                wanted,
-                "{text:?} in pieces of {size}"
-            );
+            assert_eq!(read(pieces(text, size)), wanted, "{text:?} in pieces of {size}");
         }
         for (first, _) in text.char_indices() {
             for (second, _) in text[first..].char_indices() {
                 let (rest, tail) = text.split_at(first + second);
                 let (head, middle) = rest.split_at(first);
-                assert_eq!(
-                    read([head, middle, tail]),
-                    wanted,
-                    "{head:?} {middle:?} {tail:?}"
-                );
+                assert_eq!(read([head, middle, tail]), wanted, "{head:?} {middle:?} {tail:?}");
             }
         }
     }
@@ -182,20 +146,10 @@ fn every_vector_reads_as_written_in_every_cut() {
 
 #[test]
 fn the_verdict_comes_with_its_closing_bracket() {
-    for text in [
-        "Thought: x\nAction: Finish(a (b) c)",
-        "Finish(\"a) b\")",
-        "Action: Replan[x]",
-    ] {
+    for text in ["Thought: x\nAction: Finish(a (b) c)", "Finish(\"a) b\")", "Action: Replan[x]"] {
         let mut reader = ReplyReader::new();
-        let steps: Vec<ReplyStep> = pieces(text, 1)
-            .into_iter()
-            .flat_map(|piece| reader.feed(piece))
-            .collect();
-        assert!(
-            matches!(steps.last(), Some(ReplyStep::Verdict { mended: false, .. })),
-            "{text:?}"
-        );
+        let steps: Vec<ReplyStep> = pieces(text, 1).into_iter().flat_map(|piece| reader.feed(piece)).collect();
+        assert!(matches!(steps.last(), Some(ReplyStep::Verdict { mended: false, .. })), "{text:?}");
         assert_eq!(reader.finish(), []);
     }
 }
@@ -205,45 +159,20 @@ fn an_answer_without_quotes_comes_character_by_character() {
     let mut reader = ReplyReader::new();
     assert_eq!(reader.feed("Action: Finish("), []);
     for piece in ["a", "b", "c"] {
-        assert_eq!(
-            reader.feed(piece),
-            [ReplyStep::AnswerPiece(piece.to_owned())]
-        );
+        assert_eq!(reader.feed(piece), [ReplyStep::AnswerPiece(piece.to_owned())]);
     }
 }
 
 #[test]
 fn a_long_reply_in_single_characters_takes_linear_time() {
     const LENGTH: usize = 100_000;
-    for unit in [
-        "finish ",
-        "Action: ",
-        " ",
-        "1",
-        "*",
-        "\n",
-        ":",
-        "Thought: x\n",
-        "r",
-        "Finish( ) ",
-        "\"",
-        "“)",
-    ] {
-        for opening in [
-            "",
-            "Action: Finish",
-            "Finish(",
-            "Finish(\"",
-            "Action: Replan ",
-        ] {
+    for unit in ["finish ", "Action: ", " ", "1", "*", "\n", ":", "Thought: x\n", "r", "Finish( ) ", "\"", "“)"] {
+        for opening in ["", "Action: Finish", "Finish(", "Finish(\"", "Action: Replan "] {
             let text = format!("{opening}{}", unit.repeat(LENGTH / unit.len()));
             let started = std::time::Instant::now();
             check_consistent(&read(pieces(&text, 1)));
             // Anything quadratic needs minutes for this.
-            assert!(
-                started.elapsed().as_secs() < 10,
-                "{opening:?} then {unit:?}"
-            );
+            assert!(started.elapsed().as_secs() < 10, "{opening:?} then {unit:?}");
         }
     }
 }
@@ -251,10 +180,9 @@ fn a_long_reply_in_single_characters_takes_linear_time() {
 /// Texts in which every part of the format turns up often.
 fn likely_text() -> impl Strategy<Value = String> {
     let word = prop::sample::select(vec![
-        "Thought", "thought:", "Action", "Action:", "ACTION :", "Answer:", "Finish", "finish(",
-        "Finish[", "Replan", "Replan(", "(", ")", "[", "]", "\"", "'", "\"\"\"", "“", "”", "‘",
-        "’", "**", "`", "```", "#", "- ", "1. ", " ", "\n", "\r\n", ":", "：", "x", "é", "42",
-        "\u{0}", "\u{2003}", "😀",
+        "Thought", "thought:", "Action", "Action:", "ACTION :", "Answer:", "Finish", "finish(", "Finish[", "Replan",
+        "Replan(", "(", ")", "[", "]", "\"", "'", "\"\"\"", "“", "”", "‘", "’", "**", "`", "```", "#", "- ", "1. ",
+        " ", "\n", "\r\n", ":", "：", "x", "é", "42", "\u{0}", "\u{2003}", "😀",
     ]);
     prop::collection::vec(word, 0..24).prop_map(|words| words.concat())
 }
@@ -267,10 +195,7 @@ fn check_cuts(text: &str, mut cuts: Vec<prop::sample::Index>) {
     if places.is_empty() {
         return;
     }
-    let mut at: Vec<usize> = cuts
-        .drain(..)
-        .map(|cut| places[cut.index(places.len())])
-        .collect();
+    let mut at: Vec<usize> = cuts.drain(..).map(|cut| places[cut.index(places.len())]).collect();
     at.extend([0, text.len()]);
     at.sort_unstable();
     assert_eq!(read(at.windows(2).map(|cut| &text[cut[0]..cut[1]])), whole);

@@ -15,10 +15,7 @@ struct Outcome {
 
 fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
     let mut decoder = SseDecoder::new();
-    let mut text: String = pieces
-        .into_iter()
-        .map(|piece| decoder.feed(piece))
-        .collect();
+    let mut text: String = pieces.into_iter().map(|piece| decoder.feed(piece)).collect();
     text.push_str(&decoder.finish());
     assert_eq!(decoder.finish(), "", "a second end adds nothing");
     Outcome {
@@ -42,9 +39,7 @@ fn stream(contents: &[String], end: &str, with_bom: bool, last: &str) -> Vec<u8>
         }
         let content = serde_json::Value::from(content.as_str());
         let event = if place % 2 == 0 {
-            format!(
-                "data: {{\"choices\":[{{\"delta\":{{\"content\":{content}}},\"finish_reason\":null}}]}}\n\n"
-            )
+            format!("data: {{\"choices\":[{{\"delta\":{{\"content\":{content}}},\"finish_reason\":null}}]}}\n\n")
         } else {
             format!("data: {{\"choices\":\ndata:[{{\"delta\":{{\"content\":{content}}}}}]}}\n\n")
         };
@@ -67,21 +62,14 @@ const ENDS: [&str; 5] = [
 fn every_cut_at_every_place_gives_the_same() {
     let contents = ["1. search(", "\"Zürich 🏔\"", ")\n", "\u{0}\u{2028}"].map(str::to_owned);
     let whole = "{\"choices\":[{\"message\":{\"content\":\"é\"},\"finish_reason\":\"stop\"}]}";
-    let mut bodies: Vec<Vec<u8>> = vec![
-        whole.as_bytes().to_vec(),
-        b"<html>: no\r\n\r\nstream".to_vec(),
-    ];
+    let mut bodies: Vec<Vec<u8>> = vec![whole.as_bytes().to_vec(), b"<html>: no\r\n\r\nstream".to_vec()];
     for end in ["\n", "\r\n", "\r"] {
         bodies.extend(ENDS.map(|last| stream(&contents, end, end != "\r", last)));
     }
     for body in bodies {
         let expected = decode([body.as_slice()]);
         for cut in 0..=body.len() {
-            assert_eq!(
-                decode([&body[..cut], &body[cut..]]),
-                expected,
-                "cut at {cut}"
-            );
+            assert_eq!(decode([&body[..cut], &body[cut..]]), expected, "cut at {cut}");
         }
         for size in [1, 2, 3, 7] {
             assert_eq!(decode(body.chunks(size)), expected, "pieces of {size}");

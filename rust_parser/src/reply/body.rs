@@ -34,27 +34,12 @@ pub(super) struct Body {
     balanced: Option<usize>,
 }
 
-const QUOTES: [(&str, &str); 6] = [
-    ("\"\"\"", "\"\"\""),
-    ("'''", "'''"),
-    ("\"", "\""),
-    ("'", "'"),
-    ("“", "”"),
-    ("‘", "’"),
-];
+const QUOTES: [(&str, &str); 6] =
+    [("\"\"\"", "\"\"\""), ("'''", "'''"), ("\"", "\""), ("'", "'"), ("“", "”"), ("‘", "’")];
 
 impl Body {
     pub(super) fn new(kind: VerdictKind, bracket: Bracket) -> Self {
-        Self {
-            kind,
-            bracket,
-            text: String::new(),
-            solid: 0,
-            given: 0,
-            depth: 0,
-            quoted: false,
-            balanced: None,
-        }
+        Self { kind, bracket, text: String::new(), solid: 0, given: 0, depth: 0, quoted: false, balanced: None }
     }
 
     /// Reads up to the end of the body, if it is in this text.
@@ -100,8 +85,7 @@ impl Body {
             if space {
                 return;
             }
-            self.quoted =
-                self.bracket != Bracket::Line && matches!(character, '"' | '\'' | '“' | '‘');
+            self.quoted = self.bracket != Bracket::Line && matches!(character, '"' | '\'' | '“' | '‘');
         }
         self.text.push(character);
         if !space {
@@ -113,10 +97,7 @@ impl Body {
         if self.quoted
             && let Some(inner) = unquote(self.text.get(..self.solid)?)
         {
-            return Some(End {
-                text: inner.to_owned(),
-                mended: false,
-            });
+            return Some(End { text: inner.to_owned(), mended: false });
         }
         if self.depth > 0 {
             self.depth -= 1;
@@ -133,8 +114,7 @@ impl Body {
         self.text.truncate(end);
         let mut text = std::mem::take(&mut self.text);
         if self.bracket == Bracket::Line {
-            let reason =
-                text.trim_start_matches(|c: char| c.is_whitespace() || ":：,.-–—".contains(c));
+            let reason = text.trim_start_matches(|c: char| c.is_whitespace() || ":：,.-–—".contains(c));
             text = reason.trim_end_matches(['*', '`']).trim_end().to_owned();
         }
         End { text, mended }
@@ -143,8 +123,6 @@ impl Body {
 
 /// The text between the quotes, if it begins with one and ends with its partner.
 fn unquote(text: &str) -> Option<&str> {
-    let (rest, close) = QUOTES
-        .iter()
-        .find_map(|(open, close)| Some((text.strip_prefix(open)?, close)))?;
+    let (rest, close) = QUOTES.iter().find_map(|(open, close)| Some((text.strip_prefix(open)?, close)))?;
     Some(rest.strip_suffix(close)?.trim())
 }

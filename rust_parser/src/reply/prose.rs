@@ -62,12 +62,7 @@ impl Prose {
             let found = word.look(&self.text, ended);
             match found {
                 Look::Opens(bracket, body) => {
-                    return Some(Opening {
-                        kind: word.kind,
-                        bracket,
-                        prose: word.prose,
-                        body,
-                    });
+                    return Some(Opening { kind: word.kind, bracket, prose: word.prose, body });
                 }
                 Look::OpensNot => self.searched = word.end,
                 Look::Unknown => {
@@ -80,37 +75,23 @@ impl Prose {
 
     /// The thoughts in the text: what stands under each label, and what stands under none.
     pub(super) fn thoughts(&self) -> Vec<String> {
-        segments(&self.text)
-            .into_iter()
-            .map(|(_, text)| text)
-            .collect()
+        segments(&self.text).into_iter().map(|(_, text)| text).collect()
     }
 
     /// Makes the best of a text in which no verdict opens.
     pub(super) fn guess(&self) -> Guess {
         let mut segments = segments(&self.text);
-        if let Some(place) = segments
-            .iter()
-            .rposition(|(label, _)| *label == Label::Verdict)
-        {
+        if let Some(place) = segments.iter().rposition(|(label, _)| *label == Label::Verdict) {
             let (_, text) = segments.remove(place);
             let (kind, text) = decide(&text, true);
             if kind == VerdictKind::Replan || !text.is_empty() {
                 segments.truncate(place);
-                return Guess {
-                    thoughts: thoughts(segments),
-                    kind,
-                    text,
-                };
+                return Guess { thoughts: thoughts(segments), kind, text };
             }
         }
         let texts: Vec<String> = segments.into_iter().map(|(_, text)| text).collect();
         let (kind, text) = decide(&texts.join("\n"), false);
-        Guess {
-            thoughts: Vec::new(),
-            kind,
-            text,
-        }
+        Guess { thoughts: Vec::new(), kind, text }
     }
 
     fn next_word(&mut self) -> Option<Word> {
@@ -134,13 +115,7 @@ impl Prose {
                 return None;
             }
             if let Some((labelled, prose)) = place(&self.text[..self.searched]) {
-                return Some(Word {
-                    kind,
-                    labelled,
-                    prose,
-                    end,
-                    looked: end,
-                });
+                return Some(Word { kind, labelled, prose, end, looked: end });
             }
             self.searched = end;
         }
@@ -185,11 +160,7 @@ fn place(before: &str) -> Option<(bool, usize)> {
     if let Some(head) = before
         .trim_end_matches(|c: char| c.is_whitespace() || is_emphasis(c) || "\"'$".contains(c))
         .strip_suffix([':', '：'])
-        .map(|head| {
-            head.trim_end_matches(|c: char| {
-                c.is_whitespace() || is_emphasis(c) || c.is_ascii_digit()
-            })
-        })
+        .map(|head| head.trim_end_matches(|c: char| c.is_whitespace() || is_emphasis(c) || c.is_ascii_digit()))
         .and_then(|head| head.split_at_checked(head.len().checked_sub(WORD)?))
         .filter(|(_, label)| label.eq_ignore_ascii_case("action"))
         .map(|(head, _)| head)
@@ -242,9 +213,7 @@ fn segments(text: &str) -> Vec<(Label, String)> {
 /// The texts of segments, without those that are nothing but markup.
 fn thoughts(segments: Vec<(Label, String)>) -> Vec<String> {
     let texts = segments.into_iter().map(|(_, text)| text);
-    texts
-        .filter(|text| text.contains(char::is_alphanumeric))
-        .collect()
+    texts.filter(|text| text.contains(char::is_alphanumeric)).collect()
 }
 
 /// The label at the start of a line, and where the text after it begins.
@@ -260,8 +229,7 @@ fn labelled(line: &str) -> Option<(Label, usize)> {
         let (head, rest) = rest.split_at_checked(name.len())?;
         head.eq_ignore_ascii_case(name).then_some((*label, rest))
     })?;
-    let rest = rest
-        .trim_start_matches(|c: char| c.is_whitespace() || is_emphasis(c) || c.is_ascii_digit());
+    let rest = rest.trim_start_matches(|c: char| c.is_whitespace() || is_emphasis(c) || c.is_ascii_digit());
     let content = match rest.strip_prefix([':', '：']) {
         Some(content) => content.trim_start_matches(is_emphasis),
         // A heading: the label is the whole line.
@@ -292,8 +260,7 @@ fn decide(text: &str, labelled: bool) -> (VerdictKind, String) {
         };
         let rest = rest.trim_start_matches(is_emphasis);
         let colon = rest.is_empty() || rest.starts_with([':', '：']);
-        if head.eq_ignore_ascii_case(kind.as_str())
-            && (colon || (labelled && !rest.starts_with(char::is_alphanumeric)))
+        if head.eq_ignore_ascii_case(kind.as_str()) && (colon || (labelled && !rest.starts_with(char::is_alphanumeric)))
         {
             return (kind, rest.trim_start_matches([':', '：']).trim().to_owned());
         }

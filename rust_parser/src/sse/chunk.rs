@@ -129,33 +129,20 @@ pub(super) fn is_error(value: &Value) -> bool {
 pub(super) fn error_message(error: &Value) -> String {
     match error {
         Value::String(message) => message.clone(),
-        other => other["message"]
-            .as_str()
-            .map_or_else(|| other.to_string(), str::to_owned),
+        other => other["message"].as_str().map_or_else(|| other.to_string(), str::to_owned),
     }
 }
 
 /// The status that an error object names, or that its name stands for; 500 where it says neither.
 pub(super) fn error_status(error: &Value) -> u16 {
-    let named = [
-        &error["code"],
-        &error["status"],
-        &error["status_code"],
-        &error["type"],
-    ];
+    let named = [&error["code"], &error["status"], &error["status_code"], &error["type"]];
     let number = |value: &&Value| match value {
-        Value::Number(number) => number
-            .as_u64()
-            .and_then(|number| u16::try_from(number).ok()),
+        Value::Number(number) => number.as_u64().and_then(|number| u16::try_from(number).ok()),
         Value::String(text) => text.parse().ok(),
         _ => None,
     };
     let name = |value: &&Value| value.as_str().and_then(status_of_name);
-    named
-        .iter()
-        .find_map(number)
-        .or_else(|| named.iter().find_map(name))
-        .unwrap_or(500)
+    named.iter().find_map(number).or_else(|| named.iter().find_map(name)).unwrap_or(500)
 }
 
 /// The status that the name of an error stands for, as providers spell them (`rate_limit_exceeded`,
@@ -176,23 +163,12 @@ fn status_of_name(name: &str) -> Option<u16> {
         ("contextlength", 400),
         ("overloaded", 503),
     ];
-    let plain: String = name
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
-    NAMES
-        .iter()
-        .find(|(part, _)| plain.contains(part))
-        .map(|&(_, status)| status)
+    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    NAMES.iter().find(|(part, _)| plain.contains(part)).map(|&(_, status)| status)
 }
 
 /// A number of tokens, also where it was written as a fraction (`12.0`).
 fn count(value: &Value) -> u64 {
-    let rounded = || {
-        value
-            .as_f64()
-            .and_then(|number| format!("{number:.0}").parse().ok())
-    };
+    let rounded = || value.as_f64().and_then(|number| format!("{number:.0}").parse().ok());
     value.as_u64().or_else(rounded).unwrap_or(0)
 }
