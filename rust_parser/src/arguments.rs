@@ -1,12 +1,14 @@
 //! Reads the arguments of a call from its tokens: Python and JSON literals, names, and references.
 
-use serde_json::{Map, Number, Value};
+mod string;
 
-use crate::escape::unescape;
-use crate::lexer::{Kind, Quoting, Token, is_identifier};
+use serde_json::{Map, Value};
+
+use crate::literal::literal;
 use crate::reference::{read_reference, read_string};
 use crate::step::{Code, TaskId};
-use crate::template::{Fragment, Template, clip};
+use crate::template::{Template, clip};
+use crate::token::{Kind, Token, is_identifier};
 use crate::toolset::Tool;
 
 /// How deeply values may be nested.
@@ -234,64 +236,6 @@ impl<F: Fn(TaskId) -> bool> Reader<'_, F> {
         }
     }
 
-    /// A string, or several in a row, which are one.
-    fn strings(&mut self, first: Token, quoting: Quoting) -> Template {
-        let template = self.string(first, quoting);
-        if !self.peek().is_some_and(|token| matches!(token.kind, Kind::String(_))) {
-            return template;
-        }
-        let mut fragments = fragments_of(template);
-        while let Some(token) = self.peek() {
-            let Kind::String(quoting) = token.kind else { break };
-            self.next += 1;
-            let next = self.string(token, quoting);
-            fragments.extend(fragments_of(next));
-        }
-        collect_text(fragments)
-    }
-
-    fn string(&mut self, token: Token, quoting: Quoting) -> Template {
-        let text = self.decode(token.start, token.end, quoting);
-        self.references_in(text, token.start)
-    }
-
-    fn references_in(&mut self, text: String, offset: usize) -> Template {
-        let read = read_string(text, self.is_task);
-        if let Some(dollar) = read.stays_text {
-            let message = format!("{dollar} names no earlier task: kept as text (write $${} to say so)", &dollar[1..]);
-            self.hint(Code::DollarText, offset, message);
-        }
-        read.template
-    }
-
-    fn decode(&mut self, start: usize, end: usize, quoting: Quoting) -> String {
-        if quoting.is_smart() {
-            self.hint(Code::SmartQuotes, start, "smart quotes around a string: read as plain ones");
-        }
-        if quoting.inner_quote {
-            self.hint(
-                Code::InnerQuote,
-                start,
-                format!("a quote inside the string is kept; write it as \\{}", quoting.quote),
-            );
-        }
-        if quoting.newline {
-            self.hint(Code::NewlineInString, start, "a line break inside the string is kept; write it as \\n");
-        }
-        if quoting.odd_prefix {
-            self.hint(Code::StringPrefix, start, "nothing is formatted here: the string's prefix is ignored");
-        }
-        let text = &self.text[start..end];
-        if quoting.raw || !quoting.escapes {
-            return text.to_owned();
-        }
-        let (decoded, lone_surrogate) = unescape(text);
-        if lone_surrogate {
-            self.hint(Code::LoneSurrogate, start, "half of a surrogate pair is no character: replaced by U+FFFD");
-        }
-        decoded
-    }
-
     fn bare(&mut self, token: Token) -> Read<Template> {
         let word = self.slice(token);
         if word.starts_with('$')
@@ -361,100 +305,5 @@ fn constant(template: Template) -> Option<Value> {
     match template {
         Template::Constant(value) => Some(value),
         _ => None,
-    }
-}
-
-fn collect_text(fragments: Vec<Fragment>) -> Template {
-    let mut text = String::new();
-    for fragment in &fragments {
-        match fragment {
-            Fragment::Literal(literal) => text.push_str(literal),
-            Fragment::Reference(_) => return Template::Text(fragments),
-        }
-    }
-    Template::Constant(Value::String(text))
-}
-
-fn fragments_of(template: Template) -> Vec<Fragment> {
-    match template {
-        Template::Constant(Value::String(text)) => vec![Fragment::Literal(text)],
-        Template::Reference(reference) => vec![Fragment::Reference(reference)],
-        Template::Text(fragments) => fragments,
-        _ => Vec::new(),
-    }
-}
-
-/// A number or a word of Python or JSON.
-fn literal(word: &str) -> Option<Value> {
-    match word {
-        "true" | "True" => Some(Value::Bool(true)),
-        "false" | "False" => Some(Value::Bool(false)),
-        "null" | "None" => Some(Value::Null),
-        _ => number(word).map(Value::Number),
-    }
-}
-
-fn number(word: &str) -> Option<Number> {
-    if !word.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '-' | '+' | '.')) {
-        return None;
-    }
-    let unsigned = word.trim_start_matches(['-', '+']);
-    if word.len() - unsigned.len() > 1 || unsigned.contains("__") || unsigned.ends_with('_') {
-        return None;
-    }
-    let digits = unsigned.replace('_', "");
-    let radix = match digits.get(..2) {
-        Some("0x" | "0X") => 16,
-        Some("0o" | "0O") => 8,
-        Some("0b" | "0B") => 2,
-        _ => 10,
-    };
-    let plain =
-        if radix == 10 { decimal(&digits)? } else { u128::from_str_radix(&digits[2..], radix).ok()?.to_string() };
-    let sign = if word.starts_with('-') { "-" } else { "" };
-    serde_json::from_str(&format!("{sign}{plain}")).ok()
-}
-
-/// Python's way of writing a decimal number, as JSON's: `.5` is `0.5`, `5.` is `5.0`.
-fn decimal(digits: &str) -> Option<String> {
-    let (mantissa, exponent) = match digits.find(['e', 'E']) {
-        Some(at) => (&digits[..at], &digits[at..]),
-        None => (digits, ""),
-    };
-    if !mantissa.bytes().any(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    Some(match mantissa.split_once('.') {
-        Some((whole, fraction)) => {
-            let whole = if whole.is_empty() { "0" } else { whole };
-            let fraction = if fraction.is_empty() { "0" } else { fraction };
-            format!("{whole}.{fraction}{exponent}")
-        }
-        None => format!("{mantissa}{exponent}"),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_read_as_python_and_json_write_them() {
-        for (word, json) in [
-            ("1", "1"),
-            ("-2.50", "-2.50"),
-            ("+3", "3"),
-            (".5", "0.5"),
-            ("5.", "5.0"),
-            ("1_000", "1000"),
-            ("0x1F", "31"),
-            ("1e5", "1e+5"),
-            ("123456789012345678901234567890", "123456789012345678901234567890"),
-        ] {
-            assert_eq!(number(word).map(|number| number.to_string().to_lowercase()).as_deref(), Some(json), "{word}");
-        }
-        for word in ["", "-", "1.2.3", "1__0", "007", "--1", "0x", "1e", "e5", "."] {
-            assert_eq!(number(word), None, "{word}");
-        }
     }
 }

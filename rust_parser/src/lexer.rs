@@ -3,72 +3,10 @@
 //! The text is kept whole and tokens are ranges of it, so that every byte is copied once and looked at once here, and what
 //! models leave without quotes can be taken as it stands.
 
-use memchr::memchr3;
+mod string;
+mod word;
 
-/// The longest name that an argument may have, in bytes.
-const LONGEST_NAME: usize = 256;
-
-/// A range of the text between the parentheses of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Token {
-    pub(crate) kind: Kind,
-    /// Where it begins; for a string, behind its opening quote.
-    pub(crate) start: usize,
-    /// Where it ends; for a string, before its closing quote.
-    pub(crate) end: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// `(`, `[` or `{`.
-    Open(u8),
-    /// `)`, `]` or `}`.
-    Close(u8),
-    Comma,
-    Colon,
-    Equals,
-    String(Quoting),
-    /// A number, a word, a reference or prose.
-    Bare,
-    Comment,
-}
-
-/// How a string is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools, reason = "independent properties of a literal")]
-pub(crate) struct Quoting {
-    pub(crate) quote: char,
-    pub(crate) triple: bool,
-    /// `r"…"`: backslashes stand for themselves.
-    pub(crate) raw: bool,
-    /// A prefix other than `r`, `u` or `b`.
-    pub(crate) odd_prefix: bool,
-    pub(crate) escapes: bool,
-    pub(crate) inner_quote: bool,
-    pub(crate) newline: bool,
-}
-
-impl Quoting {
-    fn new(quote: char) -> Self {
-        Self { quote, triple: false, raw: false, odd_prefix: false, escapes: false, inner_quote: false, newline: false }
-    }
-
-    pub(crate) fn is_smart(self) -> bool {
-        !matches!(self.quote, '"' | '\'')
-    }
-
-    fn closes(self, character: char) -> bool {
-        match self.quote {
-            '"' | '\'' => character == self.quote,
-            '‘' | '’' | '‚' => matches!(character, '’' | '‘' | '\''),
-            _ => matches!(character, '”' | '“' | '"' | '»'),
-        }
-    }
-}
-
-fn opens_string(character: char) -> bool {
-    matches!(character, '"' | '\'' | '“' | '”' | '„' | '‘' | '’' | '‚' | '«')
-}
+use crate::token::{Kind, Quoting, Token, opens_string};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -181,44 +119,6 @@ impl Lexer {
             State::Closing { .. } | State::Path { .. } => false,
             _ => true,
         }
-    }
-
-    /// Where the string begins that is still open, quote included.
-    pub(crate) fn open_string(&self) -> Option<usize> {
-        match self.state {
-            State::String { start, quoting, .. } | State::Closing { start, quoting, .. } => {
-                let quote = quoting.quote.len_utf8();
-                Some(start - if quoting.triple { 3 * quote } else { quote })
-            }
-            _ => None,
-        }
-    }
-
-    /// Takes as many bytes of `text` as cannot change anything but the string they stand in; returns how many.
-    pub(crate) fn skip(&mut self, text: &str) -> usize {
-        let State::String { quoting, escaped: false, .. } = &mut self.state else { return 0 };
-        let bytes = text.as_bytes();
-        if quoting.is_smart() {
-            let plain = |byte: &&u8| byte.is_ascii() && !matches!(byte, b'\\' | b'\n' | b'"' | b'\'');
-            let length = bytes.iter().take_while(plain).count();
-            self.text.push_str(&text[..length]);
-            return length;
-        }
-        let quote = as_byte(quoting.quote);
-        let mut length = 0;
-        loop {
-            length += memchr3(quote, b'\\', b'\n', &bytes[length..]).unwrap_or(bytes.len() - length);
-            match bytes.get(length..length + 2) {
-                // A whole escape; one of a line break is left to the scanner, which looks at what begins a line.
-                Some([b'\\', escaped]) if escaped.is_ascii() && *escaped != b'\n' => {
-                    quoting.escapes = true;
-                    length += 2;
-                }
-                _ => break,
-            }
-        }
-        self.text.push_str(&text[..length]);
-        length
     }
 
     /// Takes the next character.
@@ -365,147 +265,10 @@ impl Lexer {
         self.token(Kind::Close(as_byte(character)), at, at + 1);
         self.state = State::After;
     }
-
-    fn in_bare(&mut self, character: char, at: usize, start: usize, end: usize) {
-        let word = &self.text[start..end];
-        let adjacent = end == at;
-        match character {
-            '[' | '{' if adjacent && word.starts_with('$') && (character == '[' || word == "$") => {
-                let close = if character == '[' { b']' } else { b'}' };
-                self.state = State::Path { start, close, quote: None };
-            }
-            ',' | '(' | '[' | '{' | ')' | ']' | '}' => {
-                self.token(Kind::Bare, start, end);
-                self.state = State::After;
-                self.in_after(character, at);
-            }
-            '=' if self.open.is_empty() && may_be_name(word) => self.end_word(character, at, start, end),
-            ':' if self.open.last() == Some(&b'{') || (self.open.is_empty() && may_be_name(word)) => {
-                self.end_word(character, at, start, end);
-            }
-            '#' if !adjacent && is_complete(word) => {
-                self.token(Kind::Bare, start, end);
-                self.state = State::Comment { start: at };
-            }
-            '"' | '\'' if adjacent && is_string_prefix(word) => {
-                let raw = word.contains(['r', 'R']);
-                let odd_prefix = word.contains(['f', 'F', 't', 'T']);
-                self.open_quote(character, at, Quoting { raw, odd_prefix, ..Quoting::new(character) });
-            }
-            _ if character.is_whitespace() => {}
-            _ => self.state = State::Bare { start, end: at + character.len_utf8() },
-        }
-    }
-
-    fn end_word(&mut self, character: char, at: usize, start: usize, end: usize) {
-        self.token(Kind::Bare, start, end);
-        self.separate(character, at);
-    }
-
-    fn in_path(&mut self, character: char, at: usize, start: usize, close: u8, quote: Option<u8>) {
-        let byte = as_byte(character);
-        self.state = match quote {
-            _ if character == '\n' => return self.end_path(character, at, start),
-            Some(open) if open == byte => State::Path { start, close, quote: None },
-            None if byte == close => State::Bare { start, end: at + 1 },
-            None if matches!(byte, b'"' | b'\'') => State::Path { start, close, quote: Some(byte) },
-            None if matches!(character, ',' | ')') => return self.end_path(character, at, start),
-            Some(_) | None => State::Path { start, close, quote },
-        };
-    }
-
-    /// The path is not closed: it ends with its line, or with its argument.
-    fn end_path(&mut self, character: char, at: usize, start: usize) {
-        self.token(Kind::Bare, start, at);
-        self.state = State::After;
-        self.in_after(character, at);
-    }
-
-    fn open_quote(&mut self, character: char, at: usize, quoting: Quoting) {
-        self.state = State::String { start: at + character.len_utf8(), quoting, escaped: false };
-    }
-
-    fn in_string(&mut self, character: char, at: usize, start: usize, mut quoting: Quoting, escaped: bool) {
-        let mut next_escaped = false;
-        if escaped {
-            quoting.newline |= character == '\n' && !quoting.triple;
-        } else if character == '\\' {
-            quoting.escapes = true;
-            next_escaped = true;
-        } else if character == '\n' {
-            quoting.newline = !quoting.triple;
-        } else if quoting.closes(character) {
-            self.state = if quoting.triple {
-                State::Closing { start, end: at, quoting, seen: 1 }
-            } else if start == at && !quoting.is_smart() {
-                State::Empty { start, quoting }
-            } else {
-                State::Quote { start, end: at, quoting, spaced: false }
-            };
-            return;
-        }
-        self.state = State::String { start, quoting, escaped: next_escaped };
-    }
-
-    fn in_quote(&mut self, character: char, at: usize, start: usize, end: usize, quoting: Quoting, spaced: bool) {
-        match character {
-            _ if character != '\n' && character.is_whitespace() => {
-                self.state = State::Quote { start, end, quoting, spaced: true };
-            }
-            ',' | ')' | ']' | '}' | '\n' | '#' | '+' | '%' | '*' => self.end_string(character, at, start, end, quoting),
-            ':' if self.open.last() == Some(&b'{') => self.end_string(character, at, start, end, quoting),
-            _ if spaced && opens_string(character) => self.end_string(character, at, start, end, quoting),
-            _ => {
-                // Nothing that may follow a string follows: the quote belongs to it, as in 'Arthur's Magazine'.
-                let quoting = Quoting { inner_quote: true, ..quoting };
-                self.in_string(character, at, start, quoting, false);
-            }
-        }
-    }
-
-    fn end_string(&mut self, character: char, at: usize, start: usize, end: usize, quoting: Quoting) {
-        self.token(Kind::String(quoting), start, end);
-        self.state = State::After;
-        self.in_after(character, at);
-    }
-
-    fn in_closing(&mut self, character: char, at: usize, start: usize, end: usize, quoting: Quoting, seen: u8) {
-        if character != quoting.quote {
-            self.in_string(character, at, start, quoting, false);
-        } else if seen == 2 {
-            self.token(Kind::String(quoting), start, end);
-            self.state = State::After;
-        } else {
-            self.state = State::Closing { start, end, quoting, seen: seen + 1 };
-        }
-    }
 }
 
 fn as_byte(character: char) -> u8 {
     u8::try_from(character).unwrap_or(0)
-}
-
-pub(crate) fn is_identifier(word: &str) -> bool {
-    let mut characters = word.chars();
-    characters.next().is_some_and(|first| first.is_alphabetic() || first == '_')
-        && characters.all(|character| character.is_alphanumeric() || matches!(character, '_' | '-'))
-}
-
-/// Whether `word` may be the name of an argument. A long word is none: it is not looked through again at every sign.
-fn may_be_name(word: &str) -> bool {
-    word.len() <= LONGEST_NAME && is_identifier(word)
-}
-
-/// Whether `word` is a number, a reference or a word of Python or JSON, which a comment may follow; in prose `#` is text.
-fn is_complete(word: &str) -> bool {
-    matches!(word, "true" | "True" | "false" | "False" | "null" | "None")
-        || (word.len() <= LONGEST_NAME
-            && word.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '$' | '-' | '+' | '.'))
-            && !word.contains(char::is_whitespace))
-}
-
-fn is_string_prefix(word: &str) -> bool {
-    word.len() <= 2 && word.chars().all(|character| "rRbBuUfFtT".contains(character))
 }
 
 #[cfg(test)]

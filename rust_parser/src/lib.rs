@@ -1,15 +1,18 @@
 //! The plan machine: takes the text of an LLM's plan of tool calls, however it is cut, and the outputs of the calls, and says
 //! what may run now. No I/O, no clock, no threads.
 //!
-//! Text flows one way: bytes ([`utf8`]) → thoughts and calls ([`scanner`], [`head`], [`lexer`]) → arguments with references
-//! ([`arguments`], [`reference`], [`template`]) → tasks and their edges ([`machine`], [`graph`]). Two further readers stand
-//! beside it: of a joiner's reply ([`reply`]) and of the bytes of a model's stream ([`sse`]).
+//! Text flows one way: bytes ([`utf8`]) → thoughts and calls ([`scanner`], [`head`]), these cut into tokens ([`lexer`],
+//! [`token`]) → arguments with references ([`arguments`], [`literal`], [`reference`], [`template`]) → tasks and their edges
+//! ([`machine`], [`binding`], [`graph`]), checked against the tools' schemas ([`toolset`]). Two further readers stand beside
+//! it: of a joiner's reply ([`reply`]) and of the bytes of a model's stream ([`sse`]).
 
 mod arguments;
+mod binding;
 mod escape;
 mod graph;
 mod head;
 mod lexer;
+mod literal;
 pub mod machine;
 mod position;
 #[cfg(feature = "python")]
@@ -21,6 +24,7 @@ mod slips;
 pub mod sse;
 pub mod step;
 mod template;
+mod token;
 pub mod toolset;
 mod utf8;
 

@@ -178,7 +178,7 @@ fn missing(reference: &Reference, depth: usize, value: &Value) -> String {
         let mut path = format!("${}", reference.task_id);
         for segment in &reference.path[..end] {
             let _ = match segment {
-                Segment::Key(key) if crate::lexer::is_identifier(key) => write!(path, ".{key}"),
+                Segment::Key(key) if crate::token::is_identifier(key) => write!(path, ".{key}"),
                 Segment::Key(key) => write!(path, "[{key:?}]"),
                 Segment::Index(index) => write!(path, "[{index}]"),
             };

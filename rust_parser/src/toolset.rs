@@ -1,5 +1,7 @@
 //! The tools that a plan may call, their schemas compiled once.
 
+mod place;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::OnceLock;
@@ -7,9 +9,10 @@ use std::sync::OnceLock;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::{Map, Value};
 
+use self::place::Strings;
 use crate::head::{is_name_character, is_name_start};
 use crate::step::Code;
-use crate::template::{Given, Template, clip};
+use crate::template::{Template, clip};
 
 /// The tools that a plan may call. Shared, never changed.
 #[derive(Debug)]
@@ -215,114 +218,6 @@ impl Tool {
         }
     }
 
-    fn fit_at(&self, place: &Value, template: &mut Template) -> Result<(), ()> {
-        match template {
-            Template::Reference(reference) => {
-                reference.given = match self.strings(place, 0) {
-                    Strings::Only if self.takes_null(place) => Given::TextOrNull,
-                    Strings::Only => Given::Text,
-                    Strings::Perhaps | Strings::Never => Given::Value,
-                };
-                Ok(())
-            }
-            Template::Text(_) if self.strings(place, 0) == Strings::Never => Err(()),
-            Template::Constant(_) | Template::Text(_) => Ok(()),
-            Template::List(items) => {
-                let place = self.resolve(place);
-                let prefix = place.get("prefixItems").and_then(Value::as_array);
-                for (index, item) in items.iter_mut().enumerate() {
-                    let inner = prefix.and_then(|places| places.get(index)).or_else(|| place.get("items"));
-                    if let Some(inner) = inner {
-                        self.fit_at(inner, item)?;
-                    }
-                }
-                Ok(())
-            }
-            Template::Object(members) => {
-                let place = self.resolve(place);
-                for (key, member) in members {
-                    let inner = place
-                        .get("properties")
-                        .and_then(|properties| properties.get(key.as_str()))
-                        .or_else(|| place.get("additionalProperties"));
-                    if let Some(inner) = inner {
-                        self.fit_at(inner, member)?;
-                    }
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Follows references inside the schema; a schema with one alternative beside null is that alternative.
-    fn resolve<'s>(&'s self, place: &'s Value) -> &'s Value {
-        let mut place = place;
-        for _ in 0..16 {
-            if let Some(pointer) = place.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'))
-            {
-                match self.schema.pointer(pointer) {
-                    Some(target) => place = target,
-                    None => return place,
-                }
-            } else if let Some(alternatives) = alternatives(place) {
-                let mut others = alternatives.iter().filter(|one| one.get("type").is_none_or(|kind| kind != "null"));
-                match (others.next(), others.next()) {
-                    (Some(only), None) => place = only,
-                    _ => return place,
-                }
-            } else {
-                return place;
-            }
-        }
-        place
-    }
-
-    fn strings(&self, place: &Value, depth: usize) -> Strings {
-        if depth > 16 {
-            return Strings::Perhaps;
-        }
-        let place = self.resolve(place);
-        if let Some(kind) = place.get("type") {
-            return match kind {
-                Value::String(kind) if kind == "string" => Strings::Only,
-                Value::String(_) => Strings::Never,
-                Value::Array(kinds) => {
-                    let mut kinds = kinds.iter().filter(|&kind| kind != "null");
-                    match (kinds.next(), kinds.next()) {
-                        (Some(only), None) if only == "string" => Strings::Only,
-                        (first, second)
-                            if first.into_iter().chain(second).chain(kinds).all(|kind| kind != "string") =>
-                        {
-                            Strings::Never
-                        }
-                        _ => Strings::Perhaps,
-                    }
-                }
-                _ => Strings::Perhaps,
-            };
-        }
-        if let Some(values) = place.get("enum").and_then(Value::as_array) {
-            return Strings::of_all(
-                values.iter().map(|value| if value.is_string() { Strings::Only } else { Strings::Never }),
-            );
-        }
-        match alternatives(place) {
-            Some(places) => Strings::of_all(places.iter().map(|one| self.strings(one, depth + 1))),
-            None => Strings::Perhaps,
-        }
-    }
-
-    /// Whether null may stand in a place beside strings.
-    fn takes_null(&self, place: &Value) -> bool {
-        let is_null = |kind: Option<&Value>| match kind {
-            Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "null"),
-            Some(kind) => kind == "null",
-            None => false,
-        };
-        let alternatives = alternatives(place).is_some_and(|places| places.iter().any(|one| is_null(one.get("type"))));
-        alternatives || is_null(self.resolve(place).get("type"))
-    }
-
     /// Whether a parameter, or the first where none is named, can be given a string.
     pub(crate) fn takes_text(&self, parameter: Option<&str>) -> bool {
         let properties = self.schema.get("properties").and_then(Value::as_object);
@@ -332,24 +227,6 @@ impl Tool {
         });
         place.is_some_and(|place| self.strings(place, 0) != Strings::Never)
     }
-}
-
-/// Whether strings may stand in a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Strings {
-    Only,
-    Perhaps,
-    Never,
-}
-
-impl Strings {
-    fn of_all(all: impl Iterator<Item = Self>) -> Self {
-        all.reduce(|one, other| if one == other { one } else { Self::Perhaps }).unwrap_or(Self::Perhaps)
-    }
-}
-
-fn alternatives(place: &Value) -> Option<&Vec<Value>> {
-    ["anyOf", "oneOf"].iter().find_map(|keyword| place.get(keyword)).and_then(Value::as_array)
 }
 
 fn compile(schema: &Value) -> Result<Validator, String> {

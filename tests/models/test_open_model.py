@@ -56,7 +56,5 @@ def test_a_provider_without_a_name_is_a_usage_error(spec: str) -> None:
 
 def test_importing_the_models_does_not_import_the_sdk() -> None:
     code = "import dovetail.models, sys; print('openai' in sys.modules, 'httpx2' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.split() == ["False", "False"]

@@ -10,11 +10,11 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fault_server import Fault, Script, chunk, serve, sse, usage_chunk
 
 from dovetail.errors import ModelError, UsageError
 from dovetail.models import Completion, Grammar, Message, OpenAIModel, Usage
 from dovetail.v1 import FailureReason
+from fault_server import Fault, Script, chunk, serve, sse, usage_chunk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -43,9 +43,7 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def model_at(base_url: str, **settings: Any) -> AsyncIterator[OpenAIModel]:
-    model = OpenAIModel(
-        "m", **{"base_url": base_url, "api_key": KEY, "max_retries": 0, "timeout": 5.0, **settings}
-    )
+    model = OpenAIModel("m", **{"base_url": base_url, "api_key": KEY, "max_retries": 0, "timeout": 5.0, **settings})
     try:
         async with asyncio.timeout(20):
             yield model
@@ -301,17 +299,13 @@ async def test_an_empty_body_is_a_cut_stream() -> None:
         ("it broke", UNAVAILABLE, "it broke"),
     ],
 )
-async def test_an_error_inside_the_stream_has_its_reason(
-    error: object, reason: FailureReason, message: str
-) -> None:
+async def test_an_error_inside_the_stream_has_its_reason(error: object, reason: FailureReason, message: str) -> None:
     raised = await failure(Script([chunk("a") + sse({"error": error}) + chunk("b"), DONE]), text="a")
     assert raised.reason == reason
     assert message in str(raised)
 
 
-@pytest.mark.parametrize(
-    "body", [b"<!DOCTYPE html>\n<title>Log in</title>\n", b"data: {oops}\n\n", b'{"a": 1}', b"{]"]
-)
+@pytest.mark.parametrize("body", [b"<!DOCTYPE html>\n<title>Log in</title>\n", b"data: {oops}\n\n", b'{"a": 1}', b"{]"])
 async def test_a_body_that_is_no_model_response_is_a_protocol_error(body: bytes) -> None:
     assert (await failure(Script([body], headers={"content-type": "text/html"}))).reason == PROTOCOL
 

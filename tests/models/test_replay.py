@@ -43,9 +43,7 @@ async def test_a_recorded_error_comes_after_its_pieces() -> None:
 
 
 @pytest.mark.parametrize(("speed", "least", "most"), [(1, 0.1, 0.5), (10, 0.01, 0.09), (0, 0, 0.05)])
-async def test_the_timing_is_that_of_the_recording_at_the_given_speed(
-    speed: float, least: float, most: float
-) -> None:
+async def test_the_timing_is_that_of_the_recording_at_the_given_speed(speed: float, least: float, most: float) -> None:
     model = ReplayModel([Recording([(0.05, "a"), (0.05, "")])], speed=speed)
     started = time.monotonic()
     assert await ask(model) == ["a", Completion("stop", None)]

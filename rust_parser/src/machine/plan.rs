@@ -1,0 +1,198 @@
+//! What the calls of a plan become: its tasks, and its end.
+
+use std::sync::Arc;
+
+use super::Machine;
+use crate::arguments::{Argument, ReadArguments, Remark, read_arguments};
+use crate::binding::{assign, check, dependencies, unknown_tool};
+use crate::graph::Added;
+use crate::position::Locator;
+use crate::scanner::CallEnd;
+use crate::slips;
+use crate::step::{Code, Diagnostic, Step, TaskId};
+use crate::template::{Reference, Template, clip};
+use crate::toolset::Tool;
+
+/// The largest id that a task may have.
+const LARGEST_ID: TaskId = 999_999_999;
+
+/// What is known of the plan that is being read.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) tasks: usize,
+    pub(super) closed: bool,
+    pub(super) finished: bool,
+    pub(super) bad_bytes: bool,
+    pub(super) answer: Option<Reference>,
+}
+
+impl Machine {
+    pub(super) fn close(&mut self, answer: Option<Reference>) {
+        self.plan.closed = true;
+        self.steps.push(Step::Closed { answer_task: answer.as_ref().map(|reference| reference.task_id) });
+        self.plan.answer = answer;
+        self.scanner.close();
+    }
+
+    /// A call was read: it is in the scanner.
+    pub(super) fn call(&mut self, end: CallEnd) {
+        let head = self.scanner.call.head.clone();
+        let is_join = head.name.eq_ignore_ascii_case("join");
+        let id = if head.digits.is_empty() { Some(self.next_id) } else { head.digits.parse().ok() };
+        let Some(id) = id.filter(|id| *id <= LARGEST_ID) else {
+            let shown = if head.digits.is_empty() { self.next_id.to_string() } else { clip(&head.digits, 20) };
+            let message = format!("{shown} is too large for an id: at most {LARGEST_ID}");
+            return self.say(Code::BadId, head.position, message, None);
+        };
+        let faulty = match end {
+            CallEnd::InString(offset) => Some(Remark {
+                code: Code::UnterminatedString,
+                offset,
+                message: "the string that begins here is not closed".to_owned(),
+            }),
+            CallEnd::CutOff => Some(Remark {
+                code: Code::CutOff,
+                offset: self.scanner.lexer.text.len(),
+                message: "the model was stopped inside this call".to_owned(),
+            }),
+            CallEnd::Missing | CallEnd::Parenthesis => None,
+        };
+        if is_join {
+            self.next_id = self.next_id.max(id + 1);
+            return self.join(end, faulty);
+        }
+        if self.graph.contains(id) {
+            let message =
+                format!("another task has the id {id}: this one is not called; give it the id {}", self.next_id);
+            return self.say(Code::DuplicateId, head.position, message, None);
+        }
+        if self.graph.len() >= self.max_tasks {
+            let message = format!("the run may have {} tasks: this one is not called", self.max_tasks);
+            return self.say(Code::TooManyTasks, head.position, message, None);
+        }
+        self.next_id = self.next_id.max(id + 1);
+        self.plan.tasks += 1;
+        self.task(id, end, faulty);
+    }
+
+    fn task(&mut self, id: TaskId, end: CallEnd, faulty: Option<Remark>) {
+        let tools = Arc::clone(&self.tools);
+        let name = self.scanner.call.head.name.clone();
+        let position = self.scanner.call.head.position;
+        let found = tools.get(&name);
+        let (arguments, remarks) = match (faulty, found) {
+            (Some(faulty), _) => (Err(faulty), Vec::new()),
+            (None, None) => (Err(unknown_tool(&name, &tools)), Vec::new()),
+            (None, Some((_, tool))) => {
+                let read = self.read_call(tool, end);
+                (read.arguments.and_then(|arguments| assign(tool, arguments)), read.hints)
+            }
+        };
+        let depends_on = arguments.as_ref().map_or_else(|_| Vec::new(), |arguments| dependencies(arguments));
+        self.steps.push(Step::Planned { task_id: id, tool: name, depends_on: depends_on.clone(), position });
+        self.mended(id, end, remarks);
+        let checked = arguments.and_then(|arguments| match found {
+            Some((index, tool)) => check(tool, arguments, depends_on.is_empty()).map(|arguments| (index, arguments)),
+            None => Err(unknown_tool("", &tools)),
+        });
+        match checked {
+            Err(remark) => {
+                let place = Locator::new(&self.scanner.lexer.text, self.scanner.call.inside).locate(remark.offset);
+                let place = if remark.code == Code::UnknownTool { position } else { place };
+                self.graph.add_failed(id, position);
+                self.say(remark.code, place, remark.message, Some(id));
+            }
+            Ok((index, arguments)) => {
+                let (task, added) = self.graph.add(id, index, position, arguments, &depends_on);
+                match added {
+                    Added::Waiting => {}
+                    Added::Free => self.bind(task),
+                    Added::Unreachable { because } => self.steps.push(Step::Unreachable { task_id: id, because }),
+                }
+            }
+        }
+    }
+
+    /// Reads the arguments of the call in the scanner.
+    fn read_call(&mut self, tool: &Tool, end: CallEnd) -> ReadArguments {
+        let is_task = |id| self.graph.contains(id);
+        let lexer = &self.scanner.lexer;
+        let read = read_arguments(&lexer.text, &lexer.tokens, Some(tool), &is_task);
+        if end != CallEnd::Missing || read.arguments.is_ok() {
+            return read;
+        }
+        // Lines of prose may stand where the parenthesis is missing.
+        let Some(line) = lexer.first_line() else { return read };
+        let mut first = read_arguments(line.text, &line.tokens, Some(tool), &is_task);
+        if first.arguments.is_err() {
+            return read;
+        }
+        first.hints.push(Remark {
+            code: Code::TrailingText,
+            offset: line.behind,
+            message: slips::message(Code::TrailingText).to_owned(),
+        });
+        self.scanner.lexer.several_lines = false;
+        first
+    }
+
+    /// Says what was mended in the call that was just read.
+    fn mended(&mut self, id: TaskId, end: CallEnd, remarks: Vec<Remark>) {
+        let call = &self.scanner.call;
+        let start = call.head.position;
+        let mut codes = slips::of_call(call, &self.scanner.lexer);
+        if end == CallEnd::Missing {
+            codes.push(Code::MissingParenthesis);
+        }
+        let mut said: Vec<Diagnostic> = codes
+            .into_iter()
+            .map(|code| Diagnostic {
+                code,
+                message: slips::message(code).to_owned(),
+                position: start,
+                task_id: Some(id),
+            })
+            .collect();
+        let mut locator = Locator::new(&self.scanner.lexer.text, call.inside);
+        said.extend(remarks.into_iter().map(|remark| Diagnostic {
+            code: remark.code,
+            message: remark.message,
+            position: locator.locate(remark.offset),
+            task_id: Some(id),
+        }));
+        self.steps.extend(said.into_iter().map(Step::Diagnostic));
+    }
+
+    fn join(&mut self, end: CallEnd, faulty: Option<Remark>) {
+        let lexer = &self.scanner.lexer;
+        let position = self.scanner.call.head.position;
+        let graph = &self.graph;
+        let read = read_arguments(&lexer.text, &lexer.tokens, None, &|id| graph.contains(id));
+        let faulty = faulty.or_else(|| read.arguments.as_ref().err().cloned());
+        let mut answer = None;
+        let mut ignored = None;
+        match (faulty, read.arguments.as_deref()) {
+            (Some(remark), _) if matches!(remark.code, Code::UnknownReference | Code::CutOff) => {
+                let place = Locator::new(&lexer.text, self.scanner.call.inside).locate(remark.offset);
+                ignored = Some((remark.code, place, remark.message));
+            }
+            (None, Ok([])) => {}
+            (None, Ok([Argument { value: Template::Reference(reference), .. }])) => answer = Some(reference.clone()),
+            _ => ignored = Some((Code::JoinArguments, position, slips::message(Code::JoinArguments).to_owned())),
+        }
+        let mut codes = slips::of_call(&self.scanner.call, lexer);
+        if matches!(end, CallEnd::Missing | CallEnd::InString(_)) {
+            codes.push(Code::MissingParenthesis);
+        }
+        for code in codes {
+            self.say(code, position, slips::message(code), None);
+        }
+        if let Some((code, place, message)) = ignored {
+            self.say(code, place, message, None);
+        }
+        if self.plan.tasks == 0 && answer.is_none() {
+            self.say(Code::NoTasks, position, slips::message(Code::NoTasks), None);
+        }
+        self.close(answer);
+    }
+}
