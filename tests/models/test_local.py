@@ -189,9 +189,9 @@ def test_one_model_serves_several_event_loops_in_turn() -> None:
         "from dovetail.models.local import LocalModel\n"
         "async def ask(model):\n"
         "    pieces = model.stream([{'role': 'user', 'content': 'Say hello.'}], max_tokens=3)\n"
-        "    return [piece async for piece in pieces if isinstance(piece, str)]\n"
+        "    return ''.join([piece async for piece in pieces if isinstance(piece, str)])\n"
         "model = LocalModel()\n"
-        "assert asyncio.run(ask(model)) == asyncio.run(ask(model)) != []\n"
+        "assert asyncio.run(ask(model)) == asyncio.run(ask(model)) != ''\n"
         "asyncio.run(model.aclose())\n"
     )
     done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, timeout=120)
