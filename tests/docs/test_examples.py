@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import PATIENCE, ScriptedModel, finish, plan
 
 from dovetail.examples import Example
+from scripted import PATIENCE, ScriptedModel, finish, plan
 
 ROOT = Path(__file__).parents[2]
 
