@@ -58,7 +58,7 @@ check-format: .make/venv
 check-python: .make/venv
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	PYTHONPATH=python $(BIN)/lint-imports
 
 check-rust: .make/venv
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python \
