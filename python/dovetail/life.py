@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -203,17 +202,16 @@ class Life:
             recorded.append(("plan_text", {"plan": self._plan, "text": "".join(text)}))
             text.clear()
         ready: list[_core.Ready] = []
-        todo = deque(steps)
-        while todo:
-            step = todo.popleft()
-            recorded.extend(self._progress.facts(step, self._plan))
+        todo = list(steps)
+        for step in todo:  # which grows while it is read: an output that is used again makes more tasks ready
+            recorded += self._progress.facts(step, self._plan)
             if isinstance(step, _core.Ready):
-                if (earlier := self._reusable(step)) is None:
+                if self._plan == 1 or (earlier := self._reusable(step)) is None:
                     ready.append(step)
                 else:
                     output = earlier.output_json or "null"
                     recorded.append(self._progress.succeeded(step.task_id, output, reused=earlier.task_id))
-                    todo.extend(self._machine.succeed(step.task_id, output))
+                    todo += self._machine.succeed(step.task_id, output)
             elif isinstance(step, _core.Closed):
                 self._answer_task = step.answer_task
             elif _is_empty_plan(step) and self._shortfall is None:
@@ -227,7 +225,7 @@ class Life:
 
     def _reusable(self, step: _core.Ready) -> TaskRecord | None:
         """The task of an earlier plan that made the same call, if it need not be made again."""
-        if self._plan == 1 or not self._tools[step.tool].read_only:
+        if not self._tools[step.tool].read_only:
             return None
         return self._progress.same_call(step, before_plan=self._plan)
 
