@@ -60,11 +60,12 @@ def _parameters(xllamacpp: Any, weights: str, api_key: str) -> Any:
     parameters.n_threads_http = _HTTP_THREADS
     parameters.ui = False
     parameters.offline = True
-    for cpu in (parameters.cpuparams, parameters.cpuparams_batch):
-        # The threads of llama.cpp wait for one another at every layer. Where one of them has to share its core, all are
-        # slowed down tenfold: half the cores, and no spinning, is slower only where nothing else runs.
-        cpu.n_threads = max(1, _cores() // 2)
-        cpu.poll = 0
+    # The threads of llama.cpp wait for one another at every layer of every token. Where one of them has to share its
+    # core, text comes ten times slower: half the cores, without spinning, lose little where nothing else runs. A prompt
+    # is read in large pieces and has fewer such meetings.
+    parameters.cpuparams.n_threads = max(1, _cores() // 2)
+    parameters.cpuparams.poll = 0
+    parameters.cpuparams_batch.n_threads = _cores()
     return parameters
 
 
