@@ -111,6 +111,18 @@ async def test_a_piece_is_given_before_the_next_one_is_sent() -> None:
     assert items == ["a", "b", Completion("stop", None)]
 
 
+async def test_a_proxy_of_the_environment_is_not_asked_for_a_server_on_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        script = Script([chunk("hi"), STOP, DONE])
+        async with serve(script) as server, model_at(server.base_url) as model:
+            pieces, _ = await ask(model)
+    assert pieces == ["hi"]
+
+
 async def test_a_server_that_ignores_streaming_is_understood() -> None:
     choice = {"message": {"role": "assistant", "content": "whole"}, "finish_reason": "stop"}
     usage = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -192,16 +193,19 @@ class OpenAIModel:
                 base_url=self._base_url,
                 timeout=self._timeout,
                 max_retries=self._max_retries,
-                http_client=_ImpatientClient(self._server, self._timeout),
+                http_client=_ImpatientClient(self._server, self._timeout, is_loopback=_is_loopback(self._base_url)),
             )
         return self._client
 
 
 class _ImpatientClient(openai.DefaultAsyncHttpxClient):
-    """The SDK's client, except that silence is final: the SDK would wait for it again with every retry."""
+    """The SDK's client, except that silence is final: the SDK would wait for it again with every retry.
 
-    def __init__(self, server: Server, timeout: httpx2.Timeout) -> None:
-        super().__init__(timeout=timeout)
+    A proxy from the environment is not asked for a server on this machine.
+    """
+
+    def __init__(self, server: Server, timeout: httpx2.Timeout, *, is_loopback: bool) -> None:
+        super().__init__(timeout=timeout, trust_env=not is_loopback)
         self._server = server
 
     async def send(self, *args: Any, **kwargs: Any) -> httpx2.Response:
@@ -227,6 +231,13 @@ async def _read_usage(decoder: SseDecoder, reads: AsyncIterator[bytes]) -> str:
                 if data is None:
                     break
     return text
+
+
+def _is_loopback(base_url: str) -> bool:
+    host = urlsplit(base_url).hostname or ""
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
 
 
 def _checked(base_url: str) -> tuple[str, bool]:
