@@ -92,7 +92,7 @@ class Calls:
                 asyncio.current_task().uncancel()  # type: ignore[union-attr]  # this is a task
             outcome = _failure(FailureReason.FAILURE_REASON_TOOL_ERROR, error)
         except OutputError as error:
-            outcome = Failure(reason=error.reason, message=str(error))
+            outcome = Failure(reason=error.reason, message=_message(error))
         except Exception as error:  # whatever a tool raises is data
             logger.debug("task %s: %s raised", task_id, tool.name, exc_info=True)
             outcome = _failure(FailureReason.FAILURE_REASON_TOOL_ERROR, error)
@@ -126,8 +126,16 @@ class Calls:
 
 
 def _failure(reason: FailureReason, error: BaseException) -> Failure:
-    # What a tool says may hold halves of surrogate pairs, which no event can carry.
-    message = str(error).encode(errors="replace").decode()
+    message = _message(error)
+    return Failure(reason=reason, message=f"{type(error).__name__}: {message}" if message else type(error).__name__)
+
+
+def _message(error: BaseException) -> str:
+    """What an error says, as text that an event can carry: bounded, and without halves of surrogate pairs."""
+    try:
+        message = str(error).encode(errors="replace").decode()
+    except Exception:  # an error of a tool may fail to say what it is; it must not take the run with it
+        return ""
     if len(message) > _LONGEST_MESSAGE:
         message = f"{message[:_LONGEST_MESSAGE]} … [{len(message) - _LONGEST_MESSAGE} characters left out]"
-    return Failure(reason=reason, message=f"{type(error).__name__}: {message}" if message else type(error).__name__)
+    return message

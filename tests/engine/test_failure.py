@@ -181,6 +181,23 @@ async def test_an_error_message_that_is_no_text_is_made_one() -> None:
     assert facts(events, "task_failed")[0].failure.message == "ValueError: ?"
 
 
+async def test_an_error_that_cannot_be_shown_is_a_failure_all_the_same() -> None:
+    class UnspeakableError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    @tool
+    async def choke() -> None:
+        """Fails beyond words."""
+        raise UnspeakableError
+
+    events = await events_of(
+        [choke], ScriptedModel(plan("1. choke()", "2. join()"), finish("x")), limits=Limits(deadline=5)
+    )
+    assert failures(events) == {1: "TOOL_ERROR"}
+    assert facts(events, "task_failed")[0].failure.message == "UnspeakableError"
+
+
 async def test_invalid_tasks_fail_and_the_rest_of_the_plan_runs() -> None:
     model = ScriptedModel(
         plan("1. nosuch(1)", '2. echo("$1")', "3. echo(5)", '4. echo("a")', "5. join($4)"),
