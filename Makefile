@@ -100,5 +100,5 @@ check-wire: .make/venv
 	@touch $@
 
 .make/proto: .make/venv $(PROTOS)
-	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=python --pyi_out=python $(PROTOS)
+	BIN=$(BIN) .ci/generate-wire python
 	@touch $@

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dovetail.call_context import CallContext
     from dovetail.embedding import run
     from dovetail.engine import Engine
     from dovetail.errors import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from dovetail.tools import Tool, tool
 
 __all__ = [
+    "CallContext",
     "DovetailError",
     "Engine",
     "Example",
@@ -45,6 +47,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "CallContext": "call_context",
     "Engine": "engine",
     "Example": "examples",
     "Limits": "limits",

@@ -14,6 +14,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic_core import SchemaError
 
+from dovetail.call_context import CallContext
 from dovetail.docstring import Docstring
 from dovetail.errors import ToolDefinitionError
 
@@ -69,12 +70,14 @@ class Signature:
         input_schema: an object schema with the parameters, in their order, as properties.
         output_schema: the schema of the return type, or None where the function does not declare one.
         converters: the parameters whose JSON values are not yet what the function takes.
+        context_parameter: the parameter that takes the `CallContext`, if there is one.
     """
 
     description: str
     input_schema: dict[str, Any]
     output_schema: dict[str, Any] | None
     converters: tuple[Converter, ...]
+    context_parameter: str | None
 
     @classmethod
     def of(cls, function: Callable[..., Any], tool: str) -> Signature:
@@ -97,6 +100,10 @@ class Signature:
                 f"tool {tool!r}: its type hints cannot be resolved ({error}); import the type or define it "
                 "at the top level of the module"
             ) from error
+        context = [parameter for parameter in parameters if hints.get(parameter.name) is CallContext]
+        if len(context) > 1:
+            raise ToolDefinitionError(f"tool {tool!r}: {len(context)} parameters take the CallContext; one is enough")
+        parameters = [parameter for parameter in parameters if parameter not in context]
         docstring = Docstring.parse(inspect.getdoc(function))
         adapters: dict[str, TypeAdapter[Any]] = {}
         schemas: dict[str, dict[str, Any]] = {}
@@ -111,7 +118,8 @@ class Signature:
             for name, adapter in adapters.items()
             if not _is_plain(hints[name])
         )
-        return cls(docstring.description, input_schema, _output(hints, docstring, tool), converters)
+        name = context[0].name if context else None
+        return cls(docstring.description, input_schema, _output(hints, docstring, tool), converters, name)
 
 
 def _hinted(function: Callable[..., Any]) -> Any:

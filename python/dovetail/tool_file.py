@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from dovetail.errors import ToolDefinitionError, UsageError
-from dovetail.tools import SEQUENTIAL, Tool
+from dovetail.tools import APPROVAL, SEQUENTIAL, Tool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,6 +62,7 @@ def _read(entry: Any, where: str) -> Tool:
             idempotent=annotations.get("idempotentHint") is True,
             destructive=annotations.get("destructiveHint") is True,
             sequential=meta.get(SEQUENTIAL) is True,
+            approval=meta.get(APPROVAL) is True,
         )
     except ToolDefinitionError as error:
         raise ToolDefinitionError(f"{where}: {error}") from error

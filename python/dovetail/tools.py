@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, overl
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from dovetail.call_context import CallContext
 from dovetail.errors import DovetailError, ToolDefinitionError, UsageError
 from dovetail.threads import shared_threads
 from dovetail.v1 import FailureReason
@@ -33,8 +34,10 @@ _HINTS: Final = {
     "idempotentHint": "idempotent",
     "destructiveHint": "destructive",
 }
-# MCP has no such hint; `_meta` is its place for what others do not know.
+# MCP has no such hints; `_meta` is its place for what others do not know.
 SEQUENTIAL: Final = "dovetail/sequential"
+APPROVAL: Final = "dovetail/approval"
+_META: Final = {SEQUENTIAL: "sequential", APPROVAL: "approval"}
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_./:-]{0,127}")
 
@@ -64,10 +67,12 @@ class Tool:
         idempotent: making the same call twice has the effect of making it once.
         destructive: it may destroy what cannot be brought back.
         sequential: its calls must not overlap in a run.
+        approval: a person must approve each call.
         timeout: how many seconds a call may take; None for no limit.
         max_output_bytes: how large its output may be, as JSON text.
         function: what is called; None for a spec without a function.
         converters: what turns JSON arguments into what the function takes, where they differ.
+        context_parameter: the parameter of the function that takes the `CallContext`, if there is one.
         is_async: whether the function runs on the event loop; it runs in a thread if not.
 
     Raises:
@@ -82,10 +87,12 @@ class Tool:
     idempotent: bool = False
     destructive: bool = False
     sequential: bool = False
+    approval: bool = False
     timeout: float | None = DEFAULT_TIMEOUT
     max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES
     function: Callable[..., Any] | None = field(default=None, repr=False)
     converters: tuple[Converter, ...] = field(default=(), repr=False)
+    context_parameter: str | None = field(default=None, repr=False)
     is_async: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -105,7 +112,7 @@ class Tool:
         is_async = inspect.iscoroutinefunction(self.function) or inspect.iscoroutinefunction(called)
         object.__setattr__(self, "is_async", is_async)
 
-    async def call(self, arguments_json: str | bytes) -> str:
+    async def call(self, arguments_json: str | bytes, context: CallContext | None = None) -> str:
         """Call the function: on the event loop if it is async, in a thread if not.
 
         Cancelling this cancels an async function; a sync one runs on in its thread, its output dropped.
@@ -113,6 +120,7 @@ class Tool:
 
         Args:
             arguments_json: a JSON object that satisfies the input schema.
+            context: the call that this is, for a function that asks for it.
 
         Returns:
             The output, as JSON text.
@@ -130,6 +138,8 @@ class Tool:
         for converter in self.converters:
             if converter.name in arguments:
                 arguments[converter.name] = converter.convert(arguments[converter.name])
+        if self.context_parameter is not None:
+            arguments[self.context_parameter] = context or CallContext()
         if not self.is_async:
             output = await shared_threads.run(self._call_and_encode, arguments)
             return output if isinstance(output, str) else self.encode(await output)
@@ -188,8 +198,8 @@ class Tool:
             shape["outputSchema"] = self.output_schema
         if hints := {hint: True for hint, ours in _HINTS.items() if getattr(self, ours)}:
             shape["annotations"] = hints
-        if self.sequential:
-            shape["_meta"] = {SEQUENTIAL: True}
+        if meta := {key: True for key, ours in _META.items() if getattr(self, ours)}:
+            shape["_meta"] = meta
         return shape
 
 
@@ -213,6 +223,7 @@ def tool(
     idempotent: bool = False,
     destructive: bool = False,
     sequential: bool = False,
+    approval: bool = False,
     timeout: float | None = DEFAULT_TIMEOUT,
     max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES,
 ) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
@@ -235,7 +246,7 @@ def tool(
         name: the tool's name, if it is not the function's.
         description: what the planner is told, if it is not the docstring.
         **spec: the other fields of `Tool`: ``read_only``, ``idempotent``, ``destructive``, ``sequential``,
-            ``timeout``, ``max_output_bytes``.
+            ``approval``, ``timeout``, ``max_output_bytes``.
 
     Raises:
         ToolDefinitionError: no schema can be made of the signature, or a field cannot be used; the message
@@ -269,6 +280,7 @@ def _make(
         output_schema=signature.output_schema,
         function=function,
         converters=signature.converters,
+        context_parameter=signature.context_parameter,
         **spec,
     )
     functools.update_wrapper(made, function, updated=())

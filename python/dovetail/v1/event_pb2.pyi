@@ -49,6 +49,11 @@ class FailureReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FAILURE_REASON_DEADLINE_EXCEEDED: _ClassVar[FailureReason]
     FAILURE_REASON_LIMIT_EXCEEDED: _ClassVar[FailureReason]
     FAILURE_REASON_EMPTY_PLAN: _ClassVar[FailureReason]
+    FAILURE_REASON_EXECUTOR_LOST: _ClassVar[FailureReason]
+    FAILURE_REASON_APPROVAL_REJECTED: _ClassVar[FailureReason]
+    FAILURE_REASON_TOOL_UNAVAILABLE: _ClassVar[FailureReason]
+    FAILURE_REASON_ARGUMENTS_TOO_LARGE: _ClassVar[FailureReason]
+    FAILURE_REASON_OVERLOADED: _ClassVar[FailureReason]
     FAILURE_REASON_MODEL_UNREACHABLE: _ClassVar[FailureReason]
     FAILURE_REASON_MODEL_UNAUTHENTICATED: _ClassVar[FailureReason]
     FAILURE_REASON_MODEL_REJECTED: _ClassVar[FailureReason]
@@ -82,6 +87,11 @@ FAILURE_REASON_OUTCOME_UNKNOWN: FailureReason
 FAILURE_REASON_DEADLINE_EXCEEDED: FailureReason
 FAILURE_REASON_LIMIT_EXCEEDED: FailureReason
 FAILURE_REASON_EMPTY_PLAN: FailureReason
+FAILURE_REASON_EXECUTOR_LOST: FailureReason
+FAILURE_REASON_APPROVAL_REJECTED: FailureReason
+FAILURE_REASON_TOOL_UNAVAILABLE: FailureReason
+FAILURE_REASON_ARGUMENTS_TOO_LARGE: FailureReason
+FAILURE_REASON_OVERLOADED: FailureReason
 FAILURE_REASON_MODEL_UNREACHABLE: FailureReason
 FAILURE_REASON_MODEL_UNAUTHENTICATED: FailureReason
 FAILURE_REASON_MODEL_REJECTED: FailureReason
@@ -93,7 +103,7 @@ FAILURE_REASON_MODEL_TIMEOUT: FailureReason
 FAILURE_REASON_INTERNAL: FailureReason
 
 class Event(_message.Message):
-    __slots__ = ("sequence", "time", "run_started", "plan_started", "plan_text", "thought_written", "task_planned", "plan_diagnosed", "plan_closed", "task_ready", "call_started", "task_succeeded", "task_failed", "task_skipped", "join_started", "answer_text", "replan_requested", "model_call_ended", "run_answered", "cancel_requested", "run_ended")
+    __slots__ = ("sequence", "time", "run_started", "plan_started", "plan_text", "thought_written", "task_planned", "plan_diagnosed", "plan_closed", "task_ready", "call_started", "task_succeeded", "task_failed", "task_skipped", "call_waiting", "call_progressed", "call_lost", "approval_requested", "approval_resolved", "join_started", "answer_text", "replan_requested", "model_call_ended", "run_answered", "cancel_requested", "run_ended")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     RUN_STARTED_FIELD_NUMBER: _ClassVar[int]
@@ -108,6 +118,11 @@ class Event(_message.Message):
     TASK_SUCCEEDED_FIELD_NUMBER: _ClassVar[int]
     TASK_FAILED_FIELD_NUMBER: _ClassVar[int]
     TASK_SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    CALL_WAITING_FIELD_NUMBER: _ClassVar[int]
+    CALL_PROGRESSED_FIELD_NUMBER: _ClassVar[int]
+    CALL_LOST_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_RESOLVED_FIELD_NUMBER: _ClassVar[int]
     JOIN_STARTED_FIELD_NUMBER: _ClassVar[int]
     ANSWER_TEXT_FIELD_NUMBER: _ClassVar[int]
     REPLAN_REQUESTED_FIELD_NUMBER: _ClassVar[int]
@@ -129,6 +144,11 @@ class Event(_message.Message):
     task_succeeded: TaskSucceeded
     task_failed: TaskFailed
     task_skipped: TaskSkipped
+    call_waiting: CallWaiting
+    call_progressed: CallProgressed
+    call_lost: CallLost
+    approval_requested: ApprovalRequested
+    approval_resolved: ApprovalResolved
     join_started: JoinStarted
     answer_text: AnswerText
     replan_requested: ReplanRequested
@@ -136,23 +156,32 @@ class Event(_message.Message):
     run_answered: RunAnswered
     cancel_requested: CancelRequested
     run_ended: RunEnded
-    def __init__(self, sequence: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., plan_started: _Optional[_Union[PlanStarted, _Mapping]] = ..., plan_text: _Optional[_Union[PlanText, _Mapping]] = ..., thought_written: _Optional[_Union[ThoughtWritten, _Mapping]] = ..., task_planned: _Optional[_Union[TaskPlanned, _Mapping]] = ..., plan_diagnosed: _Optional[_Union[PlanDiagnosed, _Mapping]] = ..., plan_closed: _Optional[_Union[PlanClosed, _Mapping]] = ..., task_ready: _Optional[_Union[TaskReady, _Mapping]] = ..., call_started: _Optional[_Union[CallStarted, _Mapping]] = ..., task_succeeded: _Optional[_Union[TaskSucceeded, _Mapping]] = ..., task_failed: _Optional[_Union[TaskFailed, _Mapping]] = ..., task_skipped: _Optional[_Union[TaskSkipped, _Mapping]] = ..., join_started: _Optional[_Union[JoinStarted, _Mapping]] = ..., answer_text: _Optional[_Union[AnswerText, _Mapping]] = ..., replan_requested: _Optional[_Union[ReplanRequested, _Mapping]] = ..., model_call_ended: _Optional[_Union[ModelCallEnded, _Mapping]] = ..., run_answered: _Optional[_Union[RunAnswered, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., run_ended: _Optional[_Union[RunEnded, _Mapping]] = ...) -> None: ...
+    def __init__(self, sequence: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., plan_started: _Optional[_Union[PlanStarted, _Mapping]] = ..., plan_text: _Optional[_Union[PlanText, _Mapping]] = ..., thought_written: _Optional[_Union[ThoughtWritten, _Mapping]] = ..., task_planned: _Optional[_Union[TaskPlanned, _Mapping]] = ..., plan_diagnosed: _Optional[_Union[PlanDiagnosed, _Mapping]] = ..., plan_closed: _Optional[_Union[PlanClosed, _Mapping]] = ..., task_ready: _Optional[_Union[TaskReady, _Mapping]] = ..., call_started: _Optional[_Union[CallStarted, _Mapping]] = ..., task_succeeded: _Optional[_Union[TaskSucceeded, _Mapping]] = ..., task_failed: _Optional[_Union[TaskFailed, _Mapping]] = ..., task_skipped: _Optional[_Union[TaskSkipped, _Mapping]] = ..., call_waiting: _Optional[_Union[CallWaiting, _Mapping]] = ..., call_progressed: _Optional[_Union[CallProgressed, _Mapping]] = ..., call_lost: _Optional[_Union[CallLost, _Mapping]] = ..., approval_requested: _Optional[_Union[ApprovalRequested, _Mapping]] = ..., approval_resolved: _Optional[_Union[ApprovalResolved, _Mapping]] = ..., join_started: _Optional[_Union[JoinStarted, _Mapping]] = ..., answer_text: _Optional[_Union[AnswerText, _Mapping]] = ..., replan_requested: _Optional[_Union[ReplanRequested, _Mapping]] = ..., model_call_ended: _Optional[_Union[ModelCallEnded, _Mapping]] = ..., run_answered: _Optional[_Union[RunAnswered, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., run_ended: _Optional[_Union[RunEnded, _Mapping]] = ...) -> None: ...
 
 class RunStarted(_message.Message):
-    __slots__ = ("run_id", "question", "strategy", "model", "tools", "limits")
+    __slots__ = ("run_id", "question", "strategy", "model", "tools", "limits", "metadata")
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     QUESTION_FIELD_NUMBER: _ClassVar[int]
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     TOOLS_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     question: str
     strategy: Strategy
     model: str
     tools: _containers.RepeatedScalarFieldContainer[str]
     limits: Limits
-    def __init__(self, run_id: _Optional[str] = ..., question: _Optional[str] = ..., strategy: _Optional[_Union[Strategy, str]] = ..., model: _Optional[str] = ..., tools: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
+    metadata: _containers.ScalarMap[str, str]
+    def __init__(self, run_id: _Optional[str] = ..., question: _Optional[str] = ..., strategy: _Optional[_Union[Strategy, str]] = ..., model: _Optional[str] = ..., tools: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ("deadline", "max_replans", "max_tasks", "max_parallel_calls", "max_tokens")
@@ -245,12 +274,64 @@ class TaskReady(_message.Message):
     def __init__(self, task_id: _Optional[int] = ..., arguments_json: _Optional[str] = ...) -> None: ...
 
 class CallStarted(_message.Message):
-    __slots__ = ("call_id", "task_id")
+    __slots__ = ("call_id", "task_id", "executor_id")
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    EXECUTOR_ID_FIELD_NUMBER: _ClassVar[int]
     call_id: str
     task_id: int
-    def __init__(self, call_id: _Optional[str] = ..., task_id: _Optional[int] = ...) -> None: ...
+    executor_id: str
+    def __init__(self, call_id: _Optional[str] = ..., task_id: _Optional[int] = ..., executor_id: _Optional[str] = ...) -> None: ...
+
+class CallWaiting(_message.Message):
+    __slots__ = ("call_id", "task_id", "ahead")
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    AHEAD_FIELD_NUMBER: _ClassVar[int]
+    call_id: str
+    task_id: int
+    ahead: int
+    def __init__(self, call_id: _Optional[str] = ..., task_id: _Optional[int] = ..., ahead: _Optional[int] = ...) -> None: ...
+
+class CallProgressed(_message.Message):
+    __slots__ = ("call_id", "task_id", "fraction", "message")
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    FRACTION_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    call_id: str
+    task_id: int
+    fraction: float
+    message: str
+    def __init__(self, call_id: _Optional[str] = ..., task_id: _Optional[int] = ..., fraction: _Optional[float] = ..., message: _Optional[str] = ...) -> None: ...
+
+class CallLost(_message.Message):
+    __slots__ = ("call_id", "task_id", "executor_id")
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    EXECUTOR_ID_FIELD_NUMBER: _ClassVar[int]
+    call_id: str
+    task_id: int
+    executor_id: str
+    def __init__(self, call_id: _Optional[str] = ..., task_id: _Optional[int] = ..., executor_id: _Optional[str] = ...) -> None: ...
+
+class ApprovalRequested(_message.Message):
+    __slots__ = ("task_id",)
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    task_id: int
+    def __init__(self, task_id: _Optional[int] = ...) -> None: ...
+
+class ApprovalResolved(_message.Message):
+    __slots__ = ("task_id", "approved", "arguments_json", "reason")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    APPROVED_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_JSON_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    task_id: int
+    approved: bool
+    arguments_json: str
+    reason: str
+    def __init__(self, task_id: _Optional[int] = ..., approved: _Optional[bool] = ..., arguments_json: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class TaskSucceeded(_message.Message):
     __slots__ = ("task_id", "output_json", "reused_task_id")

@@ -1,0 +1,66 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ToolSpec(_message.Message):
+    __slots__ = ("name", "description", "input_schema_json", "output_schema_json", "read_only", "idempotent", "destructive", "sequential", "approval", "timeout", "max_output_bytes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    INPUT_SCHEMA_JSON_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_SCHEMA_JSON_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENT_FIELD_NUMBER: _ClassVar[int]
+    DESTRUCTIVE_FIELD_NUMBER: _ClassVar[int]
+    SEQUENTIAL_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    MAX_OUTPUT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    description: str
+    input_schema_json: str
+    output_schema_json: str
+    read_only: bool
+    idempotent: bool
+    destructive: bool
+    sequential: bool
+    approval: bool
+    timeout: _duration_pb2.Duration
+    max_output_bytes: int
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., input_schema_json: _Optional[str] = ..., output_schema_json: _Optional[str] = ..., read_only: _Optional[bool] = ..., idempotent: _Optional[bool] = ..., destructive: _Optional[bool] = ..., sequential: _Optional[bool] = ..., approval: _Optional[bool] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_output_bytes: _Optional[int] = ...) -> None: ...
+
+class CallOutcome(_message.Message):
+    __slots__ = ("output_json", "failure")
+    OUTPUT_JSON_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    output_json: str
+    failure: CallFailure
+    def __init__(self, output_json: _Optional[str] = ..., failure: _Optional[_Union[CallFailure, _Mapping]] = ...) -> None: ...
+
+class CallFailure(_message.Message):
+    __slots__ = ("message", "kind")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[CallFailure.Kind]
+        KIND_ERROR: _ClassVar[CallFailure.Kind]
+        KIND_OUTPUT_INVALID: _ClassVar[CallFailure.Kind]
+        KIND_OUTPUT_TOO_LARGE: _ClassVar[CallFailure.Kind]
+        KIND_TIMEOUT: _ClassVar[CallFailure.Kind]
+        KIND_CANCELLED: _ClassVar[CallFailure.Kind]
+    KIND_UNSPECIFIED: CallFailure.Kind
+    KIND_ERROR: CallFailure.Kind
+    KIND_OUTPUT_INVALID: CallFailure.Kind
+    KIND_OUTPUT_TOO_LARGE: CallFailure.Kind
+    KIND_TIMEOUT: CallFailure.Kind
+    KIND_CANCELLED: CallFailure.Kind
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    message: str
+    kind: CallFailure.Kind
+    def __init__(self, message: _Optional[str] = ..., kind: _Optional[_Union[CallFailure.Kind, str]] = ...) -> None: ...
