@@ -18,7 +18,7 @@ def _nobody(fraction: float | None, message: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """The call that a tool carries out. A tool gets it in the parameter that has this type, of which models see nothing.
+    """The call that a tool carries out: given to it in the parameter of this type, of which models see nothing.
 
     Attributes:
         run_id: the run that the call belongs to; empty outside a run.

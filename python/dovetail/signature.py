@@ -118,8 +118,9 @@ class Signature:
             for name, adapter in adapters.items()
             if not _is_plain(hints[name])
         )
-        name = context[0].name if context else None
-        return cls(docstring.description, input_schema, _output(hints, docstring, tool), converters, name)
+        context_parameter = context[0].name if context else None
+        output_schema = _output(hints, docstring, tool)
+        return cls(docstring.description, input_schema, output_schema, converters, context_parameter)
 
 
 def _hinted(function: Callable[..., Any]) -> Any:

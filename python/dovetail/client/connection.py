@@ -80,7 +80,7 @@ class Connection:
 
     def metadata(self) -> Sequence[tuple[str, str]]:
         """What is sent with each RPC."""
-        # Not as call credentials: those are refused on a channel without TLS, which loopback and a unix socket do without.
+        # Not as call credentials: those are refused without TLS, which loopback and unix sockets do without.
         return () if self.token is None else (("authorization", f"Bearer {self.token}"),)
 
 
