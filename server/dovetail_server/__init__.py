@@ -1,0 +1,1 @@
+"""The gRPC server of Dovetail: a thin shell over the library."""
