@@ -1,0 +1,217 @@
+"""Calls that an executor carries out: each a task of the event loop, within its time, its outcome in the outbox."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from dovetail.call_context import CallContext
+from dovetail.executor.state import logger
+from dovetail.failure_text import bounded, failure_text, message_of
+from dovetail.tools import OutputError
+from dovetail.v1 import CallFailure, FailureReason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dovetail.executor.outbox import Outbox
+    from dovetail.tool_set import ToolSet
+    from dovetail.tools import Tool
+    from dovetail.v1 import ExecutorCall
+
+__all__ = ["Calls"]
+
+_CANCEL_SECONDS: Final = 1.0
+
+_KINDS: Final = {
+    FailureReason.FAILURE_REASON_OUTPUT_INVALID: CallFailure.KIND_OUTPUT_INVALID,
+    FailureReason.FAILURE_REASON_OUTPUT_TOO_LARGE: CallFailure.KIND_OUTPUT_TOO_LARGE,
+}
+
+
+class _Call:
+    """A call that is being carried out."""
+
+    __slots__ = ("call_id", "fencing_number", "over", "task", "timer", "tool")
+
+    def __init__(self, call_id: str, fencing_number: int, tool: Tool) -> None:
+        self.call_id = call_id
+        self.fencing_number = fencing_number
+        self.tool = tool
+        self.over = False
+        self.task: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Calls:
+    """The calls of one executor, over all its streams.
+
+    Args:
+        tools: what can be called.
+        max_parallel: how many calls of a session are carried out at the same time.
+        outbox: where their outcomes go.
+
+    Attributes:
+        settled: set while no call is out and no result is kept.
+    """
+
+    def __init__(self, tools: ToolSet, max_parallel: int, outbox: Outbox) -> None:
+        self.settled = asyncio.Event()
+        self.settled.set()
+        self._tools = tools
+        self._max_parallel = max_parallel
+        self._outbox = outbox
+        self._loop = asyncio.get_running_loop()
+        self._session = 0
+        self._taken = 0
+        self._out: dict[str, _Call] = {}
+        # Tasks that were told to end and have not yet: a tool may swallow its cancellation.
+        self._abandoned: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._out)
+
+    def known(self) -> Iterator[str]:
+        """The calls that are out, and those whose results are kept."""
+        yield from self._out
+        yield from self._outbox
+
+    def enter_session(self, fencing_number: int, *, resumed: bool) -> None:
+        """Go on in this session.
+
+        In a new one, calls of an older one that can be repeated are stopped: the server makes them again. The others go
+        on, since the server may still wait for what they did; they take no places of the new session.
+        """
+        if not resumed:
+            for call in list(self._out.values()):
+                if call.tool.read_only or call.tool.idempotent:
+                    self._stop(call)
+        self._session = fencing_number
+        self._taken = sum(call.fencing_number == fencing_number for call in self._out.values())
+        self._note_settled()
+        self._outbox.send_again()
+
+    def begin(self, given: ExecutorCall) -> None:
+        """Carry out a call, unless it is known already."""
+        call_id = given.call_id
+        if call_id in self._out or call_id in self._outbox:
+            return
+        self.settled.clear()
+        tool = self._tools.get(given.tool)
+        if tool is None:
+            message = f"the executor serves no tool {given.tool!r}; it serves {', '.join(self._tools.names)}"
+            self._refuse(given, bounded(message))
+            return
+        if self._taken >= self._max_parallel:
+            limit = f"{self._max_parallel:,} calls at the same time"
+            self._refuse(given, f"the executor carries out {limit} at most, and has as many")
+            return
+        call = _Call(call_id, given.fencing_number, tool)
+        self._out[call_id] = call
+        if call.fencing_number == self._session:
+            self._taken += 1
+        timeout: float | None = None
+        if given.HasField("timeout"):
+            timeout = max(0.0, given.timeout.seconds + given.timeout.nanos / 1e9)
+            call.timer = self._loop.call_later(timeout, self._time_out, call, timeout)
+        context = None if tool.context_parameter is None else self._context(call, given, timeout)
+        call.task = self._loop.create_task(self._carry_out(call, given.arguments_json, context))
+
+    def cancel(self, call_id: str) -> None:
+        """Stop a call whose result nobody wants."""
+        if (call := self._out.get(call_id)) is not None:
+            self._stop(call)
+        self.forget(call_id)
+
+    def forget(self, call_id: str) -> None:
+        """Let go of a result that the server has, or does not want."""
+        self._outbox.forget(call_id)
+        self._note_settled()
+
+    def interrupt(self) -> None:
+        """Stop what is out because the executor ends.
+
+        Calls that can be repeated are left without an outcome: at the goodbye the server makes them again elsewhere.
+        """
+        for call in list(self._out.values()):
+            tool = call.tool
+            self._stop(call)
+            if not (tool.read_only or tool.idempotent):
+                message = f"{tool.name} was cancelled: its executor was shut down while it was running"
+                failure = CallFailure(kind=CallFailure.KIND_CANCELLED, message=message)
+                self._outbox.add(call.call_id, call.fencing_number, failure)
+        self._note_settled()
+
+    async def stop(self) -> None:
+        """Stop everything. Tools that do not let themselves be cancelled are left behind."""
+        for call in list(self._out.values()):
+            self._stop(call)
+        if self._abandoned:
+            await asyncio.wait(self._abandoned, timeout=_CANCEL_SECONDS)
+
+    async def _carry_out(self, call: _Call, arguments_json: str, context: CallContext | None) -> None:
+        outcome: str | CallFailure
+        try:
+            outcome = await call.tool.call(arguments_json, context)
+        except OutputError as error:
+            kind = _KINDS.get(error.reason, CallFailure.KIND_ERROR)
+            outcome = CallFailure(kind=kind, message=message_of(error))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever a tool raises is data, and so is its own CancelledError
+            if call.over:
+                raise
+            logger.debug("call %s: %s raised", call.call_id, call.tool.name, exc_info=True)
+            outcome = CallFailure(kind=CallFailure.KIND_ERROR, message=failure_text(error))
+        if not call.over:
+            self._leave(call)
+            self._outbox.add(call.call_id, call.fencing_number, outcome)
+
+    def _time_out(self, call: _Call, timeout: float) -> None:
+        # Settled here and not by the task's end: a tool that swallows its cancellation must not hold up the run.
+        if call.over:
+            return
+        self._stop(call)
+        message = f"{call.tool.name} took longer than its timeout of {timeout:g} s"
+        failure = CallFailure(kind=CallFailure.KIND_TIMEOUT, message=message)
+        self._outbox.add(call.call_id, call.fencing_number, failure)
+
+    def _refuse(self, given: ExecutorCall, message: str) -> None:
+        failure = CallFailure(kind=CallFailure.KIND_ERROR, message=message)
+        self._outbox.add(given.call_id, given.fencing_number, failure)
+
+    def _stop(self, call: _Call) -> None:
+        self._leave(call)
+        task = call.task
+        if task is not None and not task.done():
+            task.cancel()
+            self._abandoned.add(task)
+            task.add_done_callback(self._let_go)
+
+    def _leave(self, call: _Call) -> None:
+        call.over = True
+        if call.timer is not None:
+            call.timer.cancel()
+        del self._out[call.call_id]
+        if call.fencing_number == self._session:
+            self._taken -= 1
+        self._outbox.drop_progress(call.call_id)
+
+    def _let_go(self, task: asyncio.Task[None]) -> None:
+        self._abandoned.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, or the loop would complain that nobody did
+
+    def _note_settled(self) -> None:
+        if not self._out and not self._outbox:
+            self.settled.set()
+
+    def _context(self, call: _Call, given: ExecutorCall, timeout: float | None) -> CallContext:
+        def report(fraction: float | None, message: str) -> None:
+            # A thread that was abandoned goes on reporting.
+            if not call.over:
+                self._outbox.report(call.call_id, fraction, message)
+
+        deadline = None if timeout is None else time.monotonic() + timeout
+        return CallContext(given.run_id, given.task_id, given.call_id, deadline, report)

@@ -1,0 +1,133 @@
+"""What an executor has for its server: results, kept until they are recorded, and the newest progress of each call."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from dovetail.failure_text import bounded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dovetail.v1 import AttachRequest, CallFailure
+
+__all__ = ["Outbox"]
+
+_MAX_ITEMS: Final = 256
+_MAX_BYTES: Final = 2 * 1024 * 1024
+_LONGEST_PROGRESS: Final = 1_000
+
+
+class Outbox:
+    """Outlives the streams that carry its content. Belongs to the running event loop.
+
+    Attributes:
+        wake: set when there is something to write; whoever writes clears it.
+    """
+
+    def __init__(self) -> None:
+        self.wake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        # By call: the session that it belongs to, and its output or why there is none.
+        self._kept: dict[str, tuple[int, str | CallFailure]] = {}
+        self._unsent: deque[str] = deque()
+        self._progress: dict[str, tuple[float | None, str]] = {}
+        self._progress_lock = threading.Lock()
+
+    def __contains__(self, call_id: str) -> bool:
+        return call_id in self._kept
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def add(self, call_id: str, fencing_number: int, outcome: str | CallFailure) -> None:
+        """Keep how a call ended, and have it sent: its output as JSON text, or why there is none."""
+        self._kept[call_id] = (fencing_number, outcome)
+        self._unsent.append(call_id)
+        self.wake.set()
+
+    def forget(self, call_id: str) -> None:
+        """Let go of a result: the server has it, or does not want it."""
+        self._kept.pop(call_id, None)
+
+    def send_again(self) -> None:
+        """Have everything sent that is kept: what an earlier stream carried may not have arrived."""
+        self._unsent = deque(self._kept)
+        if self._unsent:
+            self.wake.set()
+
+    def report(self, call_id: str, fraction: float | None, message: str) -> None:
+        """Have the progress of a call sent, in place of what was not sent yet. May be called from any thread.
+
+        Raises:
+            TypeError: the fraction is no number.
+        """
+        if fraction is not None:
+            fraction = None if math.isnan(fraction) else min(1.0, max(0.0, float(fraction)))
+        text = bounded(str(message), _LONGEST_PROGRESS)
+        with self._progress_lock:
+            is_first = not self._progress
+            self._progress[call_id] = (fraction, text)
+        if is_first:
+            try:
+                self._loop.call_soon_threadsafe(self.wake.set)
+            except RuntimeError:  # the loop was closed in the meantime: nobody listens any more
+                return
+
+    def drop_progress(self, call_id: str) -> None:
+        """Forget the progress of a call that is over."""
+        if self._progress:
+            with self._progress_lock:
+                self._progress.pop(call_id, None)
+
+    def fill(self, request: AttachRequest) -> bool:
+        """Put what is at hand into a message, as far as it has room: true if there was anything."""
+        size = self._fill_progress(request) if self._progress else 0
+        return self._fill_results(request, size) or len(request.progress) > 0
+
+    def _fill_progress(self, request: AttachRequest) -> int:
+        size = 0
+        with self._progress_lock:
+            for call_id in list(self._progress)[:_MAX_ITEMS]:
+                fraction, message = self._progress.pop(call_id)
+                progress = request.progress.add(call_id=call_id, message=message)
+                if fraction is not None:
+                    progress.fraction = fraction
+                size += len(call_id) + _bytes_of(message)
+            if self._progress:
+                self.wake.set()
+        return size
+
+    def _fill_results(self, request: AttachRequest, size: int) -> bool:
+        unsent, kept, results = self._unsent, self._kept, request.results
+        count = 0
+        while unsent and count < _MAX_ITEMS:
+            call_id = unsent[0]
+            found = kept.get(call_id)
+            if found is not None:
+                fencing_number, outcome = found
+                size += len(call_id) + (_bytes_of(outcome) if isinstance(outcome, str) else outcome.ByteSize())
+                # A larger one goes alone.
+                if size > _MAX_BYTES and (count or request.progress):
+                    break
+                result = results.add()
+                result.call_id = call_id
+                result.fencing_number = fencing_number
+                if isinstance(outcome, str):
+                    result.outcome.output_json = outcome
+                else:
+                    result.outcome.failure.CopyFrom(outcome)
+                count += 1
+            unsent.popleft()
+        return count > 0
+
+
+def _bytes_of(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
