@@ -1,0 +1,83 @@
+"""The server's log: structured lines on standard error, JSON for machines and colours for people.
+
+What is logged are names, codes, sizes and times; never tokens, and neither arguments nor outputs unless asked for.
+Before `set_up_log` nothing is logged, so that a server inside another program is quiet.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import TYPE_CHECKING, Literal
+
+import structlog
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+__all__ = ["LogFormat", "LogLevel", "server_log", "set_up_log"]
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["json", "console"]
+
+_LOGGERS = ("dovetail", "dovetail_server", "grpc")
+"""The loggers of the standard library whose lines go into the log."""
+
+_Nothing = structlog.make_filtering_bound_logger(logging.CRITICAL)
+_log: FilteringBoundLogger = structlog.wrap_logger(
+    structlog.ReturnLogger(), processors=[], wrapper_class=_Nothing
+).bind()
+
+
+def server_log() -> FilteringBoundLogger:
+    """The log. Ask for it when something is to be logged or an object is made, not when a module is imported."""
+    return _log
+
+
+def set_up_log(level: LogLevel = "info", format: LogFormat | None = None, *, stream: TextIO | None = None) -> None:  # noqa: A002
+    """Open the log, and route what the library logs into it.
+
+    Args:
+        level: what is logged, and whatever is worse.
+        format: how; if None, for people on a terminal and as JSON elsewhere.
+        stream: where; standard error if None.
+    """
+    global _log
+    stream = stream or sys.stderr
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Processor] = [structlog.processors.add_log_level, structlog.processors.TimeStamper("iso", utc=True)]
+    if format == "console" or (format is None and stream.isatty()):
+        last: list[Processor] = [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+    else:
+        # Tracebacks as text: a structured one would carry local variables, and with them arguments and tokens.
+        last = [structlog.processors.format_exc_info, _json_line]
+    _log = structlog.wrap_logger(
+        structlog.WriteLogger(stream),
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+    ).bind()
+
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(threshold)
+        logger.propagate = False
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=repr)
+
+
+def _json_line(_: WrappedLogger, __: str, event: EventDict) -> str:
+    """Time, level and event first, so that lines can be read without tools."""
+    timestamp, level, what = event.pop("timestamp"), event.pop("level"), event.pop("event")
+    return _ENCODER.encode({"timestamp": timestamp, "level": level, "event": what, **event})
