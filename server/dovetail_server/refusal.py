@@ -51,10 +51,15 @@ class Refusal(Exception):  # noqa: N818 - it is no defect of ours
         self.violations = tuple(violations)
         self.metadata: Mapping[str, str] = metadata or {}
 
+    @property
+    def name(self) -> str:
+        """The reason as it goes over the wire: ``RUN_NOT_FOUND``."""
+        return v1.ErrorReason.Name(self.reason).removeprefix(_PREFIX)
+
     def to_status(self) -> Status:
         """The refusal as it goes over the wire."""
-        name = v1.ErrorReason.Name(self.reason).removeprefix(_PREFIX)
-        details: list[ErrorInfo | BadRequest] = [ErrorInfo(reason=name, domain=DOMAIN, metadata=self.metadata)]
+        info = ErrorInfo(reason=self.name, domain=DOMAIN, metadata=self.metadata)
+        details: list[ErrorInfo | BadRequest] = [info]
         if self.violations or self.code is grpc.StatusCode.INVALID_ARGUMENT:
             violations = [BadRequest.FieldViolation(field=path, description=what) for path, what in self.violations]
             details.append(BadRequest(field_violations=violations))
