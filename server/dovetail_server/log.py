@@ -1,11 +1,12 @@
 """The server's log: structured lines on standard error, JSON for machines and colours for people.
 
 What is logged are names, codes, sizes and times; never tokens, and neither arguments nor outputs unless asked for.
-Before `set_up_log` nothing is logged, so that a server inside another program is quiet.
+Outside `open_log` nothing is logged, so that a server inside another program is quiet.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
@@ -14,16 +15,17 @@ from typing import TYPE_CHECKING, Literal
 import structlog
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import TextIO
 
     from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
-__all__ = ["LogFormat", "LogLevel", "server_log", "set_up_log"]
+__all__ = ["LogFormat", "LogLevel", "open_log", "server_log"]
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "console"]
 
-_LOGGERS = ("dovetail", "dovetail_server", "grpc")
+_LOGGERS = ("asyncio", "dovetail", "dovetail_server", "grpc")
 """The loggers of the standard library whose lines go into the log."""
 
 _Nothing = structlog.make_filtering_bound_logger(logging.CRITICAL)
@@ -37,8 +39,14 @@ def server_log() -> FilteringBoundLogger:
     return _log
 
 
-def set_up_log(level: LogLevel = "info", format: LogFormat | None = None, *, stream: TextIO | None = None) -> None:  # noqa: A002
-    """Open the log, and route what the library logs into it.
+@contextlib.contextmanager
+def open_log(
+    level: LogLevel = "info",
+    format: LogFormat | None = None,  # noqa: A002
+    *,
+    stream: TextIO | None = None,
+) -> Iterator[None]:
+    """Open the log, route what the library logs into it, and put everything back at the end.
 
     Args:
         level: what is logged, and whatever is worse.
@@ -54,6 +62,7 @@ def set_up_log(level: LogLevel = "info", format: LogFormat | None = None, *, str
     else:
         # Tracebacks as text: a structured one would carry local variables, and with them arguments and tokens.
         last = [structlog.processors.format_exc_info, _json_line]
+    before = _log
     _log = structlog.wrap_logger(
         structlog.WriteLogger(stream),
         processors=[*shared, *last],
@@ -67,11 +76,25 @@ def set_up_log(level: LogLevel = "info", format: LogFormat | None = None, *, str
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
-    for name in _LOGGERS:
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.setLevel(threshold)
-        logger.propagate = False
+    with contextlib.ExitStack() as stack:
+        for name in _LOGGERS:
+            stack.enter_context(_routed(logging.getLogger(name), handler, threshold))
+        try:
+            yield
+        finally:
+            _log = before
+
+
+@contextlib.contextmanager
+def _routed(logger: logging.Logger, handler: logging.Handler, level: int) -> Iterator[None]:
+    before = logger.handlers, logger.level, logger.propagate
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.handlers, level, logger.propagate = before
+        logger.setLevel(level)
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=repr)
