@@ -24,17 +24,17 @@ help: ## this list
 demo: .make/extension ## ask a real, small language model some questions and watch the plans run
 	@$(BIN)/python -m dovetail.demo
 
-test: .make/extension ## every test, Rust and Python
+test: .make/extension .make/server ## every test, Rust and Python
 	cargo test --locked --workspace
 	$(BIN)/python -m pytest -n 2
 
 check: check-format check-python check-rust check-core check-wire ## format, lints, types, layers, wire and generated code
 	@echo "check: all good"
 
-bench: .make/extension ## the benchmarks, side by side with their floors and peers
+bench: .make/extension .make/server ## the benchmarks, side by side with their floors and peers
 	$(BIN)/python -m benchmarks
 
-build: .make/extension ## the virtual environment and the compiled extension, nothing else
+build: .make/extension .make/server ## the virtual environment and the compiled extension, nothing else
 
 proto: .make/proto ## generate the Python event types from proto/
 
@@ -46,7 +46,7 @@ fmt: .make/venv ## format everything and apply the safe fixes
 
 clean: ## remove what make made: environment, compiled code, caches
 	rm -rf .make .venv target dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find python tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
+	find python server tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
 	find python -name '*.so' -delete
 
 # --- the parts of check
@@ -58,7 +58,7 @@ check-format: .make/venv
 check-python: .make/venv
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	PYTHONPATH=python $(BIN)/lint-imports
+	PYTHONPATH=python:server $(BIN)/lint-imports
 
 check-rust: .make/venv
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python \
@@ -81,11 +81,12 @@ check-wire: .make/venv
 	echo "make: Python 3.11 or newer is needed: name one with make PYTHON=/path/to/python" >&2; exit 1
 
 # Rewritten only when it changes, so that an edit elsewhere in pyproject.toml installs nothing.
-.make/requirements.txt: pyproject.toml Makefile .venv/pyvenv.cfg
+.make/requirements.txt: pyproject.toml server/pyproject.toml Makefile .venv/pyvenv.cfg
 	@mkdir -p .make
 	@$(BIN)/python -c 'import tomllib; toml = tomllib.load(open("pyproject.toml", "rb")); project = toml["project"]; \
+		server = tomllib.load(open("server/pyproject.toml", "rb"))["project"]["dependencies"]; \
 		print(*project["dependencies"], *project["optional-dependencies"]["local"], *toml["dependency-groups"]["dev"], \
-		"# $(WEIGHTS)", sep="\n")' > $@.new
+		*(one for one in server if not one.startswith("dovetail==")), "# $(WEIGHTS)", sep="\n")' > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 .make/venv: .make/requirements.txt .venv/pyvenv.cfg
@@ -97,6 +98,10 @@ check-wire: .make/venv
 .make/extension: .make/venv pyproject.toml $(RUST)
 	@command -v cargo > /dev/null || { echo "make: cargo is needed: https://rustup.rs" >&2; exit 1; }
 	env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/maturin develop --release --locked
+	@touch $@
+
+.make/server: .make/venv server/pyproject.toml
+	$(BIN)/python -m pip install --quiet --no-deps --editable server
 	@touch $@
 
 .make/proto: .make/venv $(PROTOS)
