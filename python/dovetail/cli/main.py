@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _status(arguments: Sequence[str]) -> int:
     try:
-        parser = _parser()
+        parser = _parser(arguments[0] if arguments else "")
         if not arguments:
             parser.print_help(sys.stderr)
             return USAGE
@@ -62,7 +62,7 @@ def _status(arguments: Sequence[str]) -> int:
     return status
 
 
-def _parser() -> Parser:
+def _parser(wanted: str) -> Parser:
     parser = Parser("dovetail", _DESCRIPTION, _EPILOG)
     parser.add_argument("--version", action=_Version, help="print the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
@@ -72,6 +72,11 @@ def _parser() -> Parser:
         )
         module.add_arguments(subparser)
         subparser.set_defaults(command=command)
+    if wanted not in commands.choices:
+        # Imported here because it takes its time to look what is installed.
+        from dovetail.cli.command import add_installed_commands
+
+        add_installed_commands(commands.add_parser, wanted)
     return parser
 
 
