@@ -35,6 +35,14 @@ class ToolSet:
     def names(self) -> list[str]:
         """The names of the tools, in their order."""
 
+    def check(self, tool: str, arguments_json: str | bytes) -> None:
+        """Check all arguments of a call against its tool's schema.
+
+        Raises:
+            ValueError: there is no such tool, the text is no JSON object, or an argument does not fit, which the
+                message names.
+        """
+
 @final
 class Machine:
     """Takes the facts of one run and returns what follows from each. The only place that knows what may run now.

@@ -19,7 +19,7 @@ from dovetail.runs import Run
 from dovetail.tool_set import ToolSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
     from dovetail.examples import Example
@@ -58,9 +58,10 @@ class Engine:
         _ = self.tools.core
         self._opened: list[Model] = []
         planner = self._open(model)
+        self._examples = examples
         self._planner = Planner(planner, self.tools, examples)
         self._joiner = planner if joiner is None else self._open(joiner)
-        self._lives: set[asyncio.Task[None]] = set()
+        self._lives: set[Life] = set()
 
     def _open(self, model: str | Model) -> Model:
         if not isinstance(model, str):
@@ -69,16 +70,34 @@ class Engine:
         self._opened.append(opened)
         return opened
 
-    def start(self, question: str, *, run_id: str | None = None, limits: Limits | None = None) -> Run:
-        """Start a run. It goes on by itself in the running event loop.
+    def start(
+        self,
+        question: str,
+        *,
+        run_id: str | None = None,
+        limits: Limits | None = None,
+        tools: ToolSet | None = None,
+        model: Model | None = None,
+        joiner: Model | None = None,
+        examples: Sequence[Example] | None = None,
+        metadata: Mapping[str, str] | None = None,
+        traceparent: str = "",
+    ) -> Run:
+        """Start a run. It goes on by itself in the running event loop. What is None is the engine's.
 
         Args:
             question: what to answer.
             run_id: the run's name; a new one if None.
-            limits: the bounds of this run, if they are not the engine's.
+            limits: the bounds of this run.
+            tools: the tools that its plans may call.
+            model: the model that plans it.
+            joiner: the model that joins its outputs; ``model`` if that is given and this is not.
+            examples: plans to learn from.
+            metadata: attached to the run, in its first event.
+            traceparent: the W3C trace context of whoever asks, given on to executors.
 
         Raises:
-            UsageError: the question is empty, or no text.
+            UsageError: the question is empty, or no text; or the schema of a tool does not compile.
         """
         if not question.strip():
             raise UsageError("the question is empty")
@@ -86,28 +105,39 @@ class Engine:
             question.encode()
         except UnicodeEncodeError as error:
             raise UsageError(f"the question is no text that can be sent: {error}") from error
-        journal = MemoryJournal()
+        planner = self._planner
+        if tools is not None or model is not None or examples is not None:
+            shown = self._examples if examples is None else examples
+            planner = Planner(model or planner.model, tools or self.tools, shown)
         run_id = run_id or f"run-{uuid.uuid4().hex[:12]}"
+        journal = MemoryJournal()
         life = Life(
             run_id,
             question,
-            tools=self.tools,
-            planner=self._planner,
-            joiner=self._joiner,
+            tools=tools or self.tools,
+            planner=planner,
+            joiner=joiner or model or self._joiner,
             limits=limits or self.limits,
             journal=journal,
+            metadata=metadata,
+            traceparent=traceparent,
         )
-        task = asyncio.get_running_loop().create_task(life.live(), name=run_id)
-        self._lives.add(task)
-        task.add_done_callback(self._lives.discard)
-        return Run(run_id, question, journal, task)
+        run = Run(run_id, question, journal, life)
+        self._lives.add(life)
+
+        def ended(_: asyncio.Task[None]) -> None:
+            self._lives.discard(life)
+            run.ended()
+
+        life.begin().add_done_callback(ended)
+        return run
 
     async def aclose(self) -> None:
         """Cancel the runs that have not ended, and give back the models that this engine opened."""
         lives = list(self._lives)
         for life in lives:
             life.cancel("the engine was closed")
-        await asyncio.gather(*lives, return_exceptions=True)
+        await asyncio.gather(*(life.over() for life in lives))
         for model in self._opened:
             await model.aclose()
 

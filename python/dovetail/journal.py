@@ -42,6 +42,9 @@ class MemoryJournal:
         """The latest event. There is one as soon as the run has begun."""
         return self._event(len(self._facts))
 
+    def __len__(self) -> int:
+        return len(self._facts)
+
     @property
     def ended(self) -> bool:
         """Whether the last event of the run is recorded."""
@@ -73,6 +76,13 @@ class MemoryJournal:
             self._awaited.setdefault(name, []).append(found)
         return self._event(await found)
 
+    def latest(self, name: str) -> Event | None:
+        """The last event with this fact, if there is one."""
+        for sequence in range(len(self._facts), 0, -1):
+            if self._facts[sequence - 1][0] == name:
+                return self._event(sequence)
+        return None
+
     async def follow(self, after_sequence: int = 0) -> AsyncIterator[Event]:
         """The events behind a number, and those to come, up to the last one of the run."""
         place = after_sequence
@@ -84,9 +94,19 @@ class MemoryJournal:
                 yield self._events[place - 1]
             if self.ended:
                 return
-            grown = asyncio.get_running_loop().create_future()
-            self._readers.append(grown)
-            await grown
+            await self.grown(place)
+
+    def read(self, after_sequence: int, most: int) -> list[Event]:
+        """The events behind a number that are there already, so many at the most."""
+        until = min(after_sequence + most, len(self._facts))
+        return [self._event(sequence) for sequence in range(after_sequence + 1, until + 1)]
+
+    async def grown(self, after_sequence: int) -> None:
+        """Wait until there are events behind a number."""
+        while len(self._facts) <= after_sequence and not self.ended:
+            reader: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._readers.append(reader)
+            await reader
 
     def _event(self, sequence: int) -> Event:
         name, fields = self._facts[sequence - 1]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from pydantic_core import from_json
 
 from dovetail import _core
+from dovetail.approvals import Approvals
 from dovetail.calls import Calls
 from dovetail.joiner import LAST_WORDS_SECONDS, ask_joiner
 from dovetail.model_call import ModelCall
@@ -25,8 +26,9 @@ from dovetail.progress import Progress, RunUsage
 from dovetail.v1 import Failure, FailureReason, Purpose, RunState, Strategy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import AsyncGenerator, Iterable, Mapping
 
+    from dovetail.call import Call
     from dovetail.journal import Fact, MemoryJournal
     from dovetail.limits import Limits
     from dovetail.models.protocol import Model
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
 __all__ = ["Life"]
 
 logger = logging.getLogger(__name__)
+
+MAX_ARGUMENTS_BYTES = 2 * 1024 * 1024
+"""How large the bound arguments of a task may be: an event has to carry them."""
+_LONGEST_TEXT = 256 * 1024
 
 
 class Life:
@@ -50,6 +56,8 @@ class Life:
         joiner: the model that joins outputs into an answer.
         limits: its bounds.
         journal: where its events go.
+        metadata: what whoever asked attached to it.
+        traceparent: the W3C trace context of whoever asked.
     """
 
     def __init__(
@@ -62,6 +70,8 @@ class Life:
         joiner: Model,
         limits: Limits,
         journal: MemoryJournal,
+        metadata: Mapping[str, str] | None = None,
+        traceparent: str = "",
     ) -> None:
         self._run_id = run_id
         self._question = question
@@ -70,8 +80,10 @@ class Life:
         self._joiner = joiner
         self._limits = limits
         self._journal = journal
+        self._metadata = metadata
         self._machine = _core.Machine(tools.core, max_tasks=limits.max_tasks)
-        self._calls = Calls(self, limits.max_parallel_calls)
+        self._calls = Calls(self, run_id, limits.max_parallel_calls, traceparent)
+        self._approvals = Approvals(tools)
         self._progress = Progress()
         self._usage = RunUsage()
         self._began = time.monotonic()
@@ -81,9 +93,10 @@ class Life:
         self._shortfall: str | None = None
         self._answer_task: int | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
-    async def live(self) -> None:
-        """From the question to the last event. Never raises but for its own cancellation."""
+    def begin(self) -> asyncio.Task[None]:
+        """Begin to live: an asyncio task that never fails."""
         self._record(
             "run_started",
             run_id=self._run_id,
@@ -92,7 +105,24 @@ class Life:
             model=self._planner.model.name,
             tools=self._tools.names,
             limits=self._limits.to_proto(),
+            metadata=self._metadata or None,
         )
+        self._task = asyncio.create_task(self._live(), name=self._run_id)
+        return self._task
+
+    def cancel(self, reason: str) -> None:
+        """Cancel the model stream and the calls; the run ends with state CANCELLED, unless it has ended."""
+        if self._task is not None and not self._task.done() and not self._journal.ended:
+            self._record("cancel_requested", reason=reason)
+            self._task.cancel(reason)
+
+    async def over(self) -> None:
+        """Wait for the end."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
+    async def _live(self) -> None:
+        """From the question to the last event. Never raises but for its own cancellation."""
         try:
             async with asyncio.timeout(self._limits.deadline):
                 await self._find_answer()
@@ -199,15 +229,23 @@ class Life:
         """Turn what the machine says into events, then into calls. The second loop begins here."""
         recorded = list(facts)
         if text:
-            recorded.append(("plan_text", {"plan": self._plan, "text": "".join(text)}))
+            whole = "".join(text)
             text.clear()
+            cuts = range(0, len(whole), _LONGEST_TEXT)
+            recorded += [("plan_text", {"plan": self._plan, "text": whole[at : at + _LONGEST_TEXT]}) for at in cuts]
         ready: list[_core.Ready] = []
         todo = list(steps)
         for step in todo:  # which grows while it is read: an output that is used again makes more tasks ready
+            if isinstance(step, _core.Ready) and (failure := _too_large(step.arguments)):
+                recorded.append(self._progress.failed(step.task_id, failure))
+                todo += self._machine.fail(step.task_id)
+                continue
             recorded += self._progress.facts(step, self._plan)
             if isinstance(step, _core.Ready):
                 if self._plan == 1 or (earlier := self._reusable(step)) is None:
                     ready.append(step)
+                    if self._tools[step.tool].approval:
+                        recorded.append(("approval_requested", {"task_id": step.task_id}))
                 else:
                     output = earlier.output_json or "null"
                     recorded.append(self._progress.succeeded(step.task_id, output, reused=earlier.task_id))
@@ -219,7 +257,11 @@ class Life:
         if recorded:
             self._journal.append(*recorded)
         for step in ready:
-            self._calls.start(step.task_id, self._tools[step.tool], step.arguments)
+            tool = self._tools[step.tool]
+            if tool.approval:
+                self._approvals.request(step)
+            else:
+                self._calls.start(step.task_id, tool, step.arguments)
         if self._machine.closed and self._machine.unsettled == 0 and not self._settled.done():
             self._settled.set_result(None)
 
@@ -231,9 +273,24 @@ class Life:
 
     # The third loop: outputs to the machine -------------------------------------------------------------------
 
-    def call_started(self, task_id: int, call_id: str) -> None:
+    def call_waiting(self, call: Call, ahead: int) -> None:
+        """There is no place for a call yet."""
+        self._record("call_waiting", call_id=call.call_id, task_id=call.task_id, ahead=ahead)
+
+    def call_started(self, call: Call, executor_id: str) -> None:
         """A tool is about to be entered."""
-        self._journal.append(("call_started", {"call_id": call_id, "task_id": task_id}))
+        started: dict[str, object] = {"call_id": call.call_id, "task_id": call.task_id}
+        if executor_id:
+            started["executor_id"] = executor_id
+        self._journal.append(("call_started", started))
+
+    def call_progressed(self, call: Call, fraction: float | None, message: str) -> None:
+        """A call is so far."""
+        self._record("call_progressed", call_id=call.call_id, task_id=call.task_id, fraction=fraction, message=message)
+
+    def call_lost(self, call: Call, executor_id: str) -> None:
+        """The executor of a call is lost."""
+        self._record("call_lost", call_id=call.call_id, task_id=call.task_id, executor_id=executor_id)
 
     def call_succeeded(self, task_id: int, output_json: str) -> None:
         """A call gave an output: what waits for it may go on."""
@@ -246,6 +303,30 @@ class Life:
     def call_failed(self, task_id: int, failure: Failure) -> None:
         """A call gave no output: what waits for it will never go on."""
         self._follow(self._machine.fail(task_id), None, self._progress.failed(task_id, failure))
+
+    # Approvals ------------------------------------------------------------------------------------------------
+
+    @property
+    def awaiting_approval(self) -> list[int]:
+        """The tasks that wait for a person, ascending."""
+        return self._approvals.task_ids
+
+    def resolve_approval(self, task_id: int, *, approve: bool, arguments_json: str | None, reason: str) -> None:
+        """A person approved or rejected a task.
+
+        Raises:
+            UsageError: the task does not wait, or the changed arguments do not fit its tool.
+        """
+        step = self._approvals.take(task_id, arguments_json if approve else None)
+        changed = arguments_json if approve else None
+        self._record("approval_resolved", task_id=task_id, approved=approve, arguments_json=changed, reason=reason)
+        if approve:
+            if changed is not None:
+                self._progress.arguments_changed(task_id, changed)
+            self._calls.start(task_id, self._tools[step.tool], changed or step.arguments)
+        else:
+            message = f"a person rejected the call: {reason}" if reason else "a person rejected the call"
+            self.call_failed(task_id, Failure(reason=FailureReason.FAILURE_REASON_APPROVAL_REJECTED, message=message))
 
     # Join -----------------------------------------------------------------------------------------------------
 
@@ -325,6 +406,15 @@ class Life:
             *self._progress.abandoned("the run ended before the task did"),
             ("run_ended", self._usage.ended(state, failure, self._began)),
         )
+
+
+def _too_large(arguments_json: str) -> Failure | None:
+    most = MAX_ARGUMENTS_BYTES
+    # A character is a byte at the least and four at the most.
+    if len(arguments_json) * 4 <= most or (size := len(arguments_json.encode())) <= most:
+        return None
+    message = f"its arguments have {size:,} bytes; a call takes {most:,} at most: refer to parts of outputs"
+    return Failure(reason=FailureReason.FAILURE_REASON_ARGUMENTS_TOO_LARGE, message=message)
 
 
 def _is_empty_plan(step: _core.Step) -> bool:

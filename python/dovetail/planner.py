@@ -34,8 +34,8 @@ class Planner:
 
     def __init__(self, model: Model, tools: ToolSet, examples: Sequence[Example]) -> None:
         self.model = model
-        self._shapes = tools.to_mcp()
-        self._examples = list(examples)
+        self._shapes = tools.shapes
+        self._examples = examples
 
     def ask(
         self,

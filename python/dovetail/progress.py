@@ -87,8 +87,10 @@ class Progress:
             diagnosed["task_id"] = step.task_id
         facts: list[Fact] = [("plan_diagnosed", diagnosed)]
         if is_error and step.task_id is not None:
-            invalid = Failure(reason=FailureReason.FAILURE_REASON_INVALID, message=step.message)
-            facts.append(self.failed(step.task_id, invalid))
+            reason = FailureReason.FAILURE_REASON_INVALID
+            if step.code == "output_invalid":  # not the plan is to blame
+                reason = FailureReason.FAILURE_REASON_OUTPUT_INVALID
+            facts.append(self.failed(step.task_id, Failure(reason=reason, message=step.message)))
         return facts
 
     def succeeded(self, task_id: int, output_json: str, *, reused: int | None = None) -> Fact:
@@ -98,6 +100,10 @@ class Progress:
         if reused is not None:
             fact["reused_task_id"] = reused
         return ("task_succeeded", fact)
+
+    def arguments_changed(self, task_id: int, arguments_json: str) -> None:
+        """A task is called with other arguments than those that were bound."""
+        self._tasks[task_id].arguments_json = arguments_json
 
     def failed(self, task_id: int, failure: Failure) -> Fact:
         """A task will have no output."""

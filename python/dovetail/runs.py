@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dovetail.errors import RunCancelledError, RunFailedError
+from pydantic_core import to_json
+
+from dovetail.errors import RunCancelledError, RunFailedError, UsageError
 from dovetail.v1 import RunState
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
+    from typing import Any
 
     from dovetail.journal import MemoryJournal
+    from dovetail.life import Life
     from dovetail.v1 import Event
 
 __all__ = ["Run"]
@@ -23,25 +26,27 @@ class Run:
     Attributes:
         run_id: the run's name.
         question: what was asked.
+        journal: where its events are kept.
     """
 
-    def __init__(self, run_id: str, question: str, journal: MemoryJournal, life: asyncio.Task[None]) -> None:
+    def __init__(self, run_id: str, question: str, journal: MemoryJournal, life: Life) -> None:
         self.run_id = run_id
         self.question = question
-        self._journal = journal
-        self._life = life
+        self.journal = journal
+        # Given up with the end of the run: the journal alone is kept.
+        self._life: Life | None = life
 
     @property
     def state(self) -> RunState:
         """How the run stands."""
-        return self._journal.last.run_ended.state if self._journal.ended else RunState.RUN_STATE_RUNNING
+        return self.journal.last.run_ended.state if self.journal.ended else RunState.RUN_STATE_RUNNING
 
     def events(self, after_sequence: int = 0) -> AsyncIterator[Event]:
         """The events of the run, from the first or behind a number, until its end; also after its end.
 
         Any number of readers may follow; each sees every event once and in order.
         """
-        return self._journal.follow(after_sequence)
+        return self.journal.follow(after_sequence)
 
     async def answer(self) -> str:
         """Wait for the answer.
@@ -50,7 +55,7 @@ class Run:
             RunFailedError: the run ended without an answer; its ``reason`` and message say why.
             RunCancelledError: the run was cancelled.
         """
-        event = await self._journal.first("run_answered", "run_ended")
+        event = await self.journal.first("run_answered", "run_ended")
         if event.HasField("run_answered"):
             return event.run_answered.answer
         failure = event.run_ended.failure
@@ -58,13 +63,49 @@ class Run:
             raise RunCancelledError(failure.message)
         raise RunFailedError(failure.reason, failure.message)
 
+    @property
+    def awaiting_approval(self) -> list[int]:
+        """The tasks that wait for a person's approval, ascending."""
+        return [] if self._life is None else self._life.awaiting_approval
+
+    def approve(self, task_id: int, arguments: Mapping[str, Any] | str | None = None, reason: str = "") -> None:
+        """Let a task be called that waits for approval.
+
+        Args:
+            task_id: the task.
+            arguments: the arguments to call it with, if they are to be others than those that were bound; as JSON if
+                they are text.
+            reason: why, for the journal.
+
+        Raises:
+            UsageError: the task does not wait, or the arguments do not fit its tool, and then it goes on waiting.
+        """
+        text = arguments if isinstance(arguments, str) or arguments is None else to_json(arguments).decode()
+        self._living(task_id).resolve_approval(task_id, approve=True, arguments_json=text, reason=reason)
+
+    def reject(self, task_id: int, reason: str = "") -> None:
+        """Let a task fail that waits for approval; the joiner is told the reason.
+
+        Raises:
+            UsageError: the task does not wait.
+        """
+        self._living(task_id).resolve_approval(task_id, approve=False, arguments_json=None, reason=reason)
+
+    def _living(self, task_id: int) -> Life:
+        if self._life is None:
+            raise UsageError(f"task {task_id} does not wait for approval: the run has ended")
+        return self._life
+
     def cancel(self, reason: str = "cancelled by its owner") -> None:
         """Cancel the run: its model stream and its calls. Nothing happens if it has ended."""
-        if not self._life.done() and not self._journal.ended:
-            self._journal.append(("cancel_requested", {"reason": reason}))
+        if self._life is not None:
             self._life.cancel(reason)
+
+    def ended(self) -> None:
+        """The life of the run is over. Said by the engine."""
+        self._life = None
 
     async def wait(self) -> RunState:
         """Wait for the end of the run, and with it for the close of its streams and calls."""
-        await self._journal.first("run_ended")
+        await self.journal.first("run_ended")
         return self.state

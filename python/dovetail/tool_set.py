@@ -78,6 +78,11 @@ class ToolSet:
         except ValueError as error:
             raise ToolDefinitionError(str(error)) from error
 
+    @cached_property
+    def shapes(self) -> list[dict[str, Any]]:
+        """The specs in MCP's Tool shape, made once: many planners share them, and none changes them."""
+        return self.to_mcp()
+
     def to_mcp(self) -> list[dict[str, Any]]:
         """The specs in MCP's Tool shape."""
         return [one.to_mcp() for one in self]

@@ -18,6 +18,7 @@ from dovetail.v1 import FailureReason
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from dovetail.call import Backend
     from dovetail.signature import Converter
 
 __all__ = ["FunctionTool", "OutputError", "Tool", "tool"]
@@ -70,6 +71,7 @@ class Tool:
         approval: a person must approve each call.
         timeout: how many seconds a call may take; None for no limit.
         max_output_bytes: how large its output may be, as JSON text.
+        backend: who carries out its calls; None for this process, which calls `function`.
         function: what is called; None for a spec without a function.
         converters: what turns JSON arguments into what the function takes, where they differ.
         context_parameter: the parameter of the function that takes the `CallContext`, if there is one.
@@ -90,6 +92,7 @@ class Tool:
     approval: bool = False
     timeout: float | None = DEFAULT_TIMEOUT
     max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES
+    backend: Backend | None = field(default=None, repr=False)
     function: Callable[..., Any] | None = field(default=None, repr=False)
     converters: tuple[Converter, ...] = field(default=(), repr=False)
     context_parameter: str | None = field(default=None, repr=False)
@@ -111,6 +114,11 @@ class Tool:
         called = getattr(self.function, "__call__", None)  # noqa: B004
         is_async = inspect.iscoroutinefunction(self.function) or inspect.iscoroutinefunction(called)
         object.__setattr__(self, "is_async", is_async)
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether a call of which nobody knows how far it came may be made again."""
+        return self.read_only or self.idempotent
 
     async def call(self, arguments_json: str | bytes, context: CallContext | None = None) -> str:
         """Call the function: on the event loop if it is async, in a thread if not.

@@ -56,6 +56,11 @@ impl ToolSet {
     fn names(&self) -> Vec<String> {
         self.0.names().map(str::to_owned).collect()
     }
+
+    #[allow(clippy::needless_pass_by_value, reason = "extracted from Python by value")]
+    fn check(&self, tool: &str, arguments_json: Text) -> PyResult<()> {
+        self.0.check(tool, arguments_json.as_bytes()).map_err(PyValueError::new_err)
+    }
 }
 
 #[pyclass(module = "dovetail._core")]

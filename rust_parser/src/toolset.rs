@@ -94,6 +94,24 @@ impl ToolSet {
         self.tools.iter().map(|tool| tool.name.as_str())
     }
 
+    /// Checks all arguments of a call, a JSON object, against its tool's schema.
+    ///
+    /// # Errors
+    ///
+    /// There is no such tool, the text is no JSON object, or an argument does not fit, which the message names.
+    pub fn check(&self, tool: &str, arguments: &[u8]) -> Result<(), String> {
+        let (_, tool) = self.get(tool).ok_or_else(|| format!("there is no tool {:?}", clip(tool, 60)))?;
+        let arguments: Value =
+            serde_json::from_slice(arguments).map_err(|error| format!("the arguments are not JSON: {error}"))?;
+        let Some(given) = arguments.as_object() else {
+            return Err("the arguments are not a JSON object".to_owned());
+        };
+        if let Some(unknown) = given.keys().find(|name| !tool.takes(name)) {
+            return Err(format!("there is no argument {:?}", clip(unknown, 60)));
+        }
+        tool.check(&arguments).map_err(|violation| violation.message)
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<(usize, &Tool)> {
         let index = *self.by_name.get(name)?;
         Some((index, self.tools.get(index)?))

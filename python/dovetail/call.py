@@ -1,0 +1,189 @@
+"""A call: one attempt at a task, and the seam between those who want it made and those who make it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dovetail.call_context import CallContext
+from dovetail.failure_text import failure_text, message_of
+from dovetail.tools import OutputError
+from dovetail.v1 import Failure, FailureReason
+
+if TYPE_CHECKING:
+    from dovetail.tools import Tool
+
+__all__ = ["IN_PROCESS", "Backend", "Call", "CallOwner"]
+
+
+class CallOwner(Protocol):
+    """Whoever wants calls made, and is told of them. Everything is told in the event loop of the run."""
+
+    def waiting(self, call: Call, ahead: int) -> None:
+        """There is no place for the call yet; ``ahead`` calls wait before it."""
+
+    def started(self, call: Call, executor_id: str) -> None:
+        """The tool is about to be entered: the call's time begins."""
+
+    def progressed(self, call: Call, fraction: float | None, message: str) -> None:
+        """The call is so far."""
+
+    def succeeded(self, call: Call, output_json: str) -> None:
+        """The call gave an output."""
+
+    def failed(self, call: Call, failure: Failure) -> None:
+        """The call gave no output."""
+
+    def lost(self, call: Call, executor_id: str) -> None:
+        """Whoever carried out the call is gone, and nobody knows how far it came."""
+
+
+class Backend(Protocol):
+    """Whoever carries out calls of a tool: this process, or executors elsewhere.
+
+    Exactly one of `Call.succeed`, `Call.fail` and `Call.lose` is called for each call, unless it was cancelled before;
+    never from inside `begin`, so that a long queue of calls that cannot be made is no deep recursion.
+    """
+
+    def begin(self, call: Call) -> None:
+        """Carry out a call: say `Call.start` when the tool is entered, and in the end what came of it."""
+
+    def cancel(self, call: Call) -> asyncio.Task[None] | None:
+        """Stop a call; what comes of it is not wanted any more.
+
+        Returns:
+            What still has to come to its end, if anything in this process does.
+        """
+
+
+class Call:
+    """One attempt at a task.
+
+    Attributes:
+        tool: the tool.
+        run_id: the run that it belongs to.
+        task_id: the task that it is an attempt at.
+        attempt: which one: 1, 2, 3, …
+        arguments_json: the bound arguments, a JSON object.
+        traceparent: the W3C trace context of whoever created the run; may be empty.
+        over: whether its outcome is known, or not wanted any more.
+        handle: the backend's own.
+    """
+
+    __slots__ = (
+        "_owner",
+        "arguments_json",
+        "attempt",
+        "handle",
+        "heard",
+        "over",
+        "run_id",
+        "task_id",
+        "timer",
+        "tool",
+        "traceparent",
+    )
+
+    def __init__(
+        self,
+        owner: CallOwner,
+        tool: Tool,
+        run_id: str,
+        task_id: int,
+        arguments_json: str,
+        *,
+        attempt: int = 1,
+        traceparent: str = "",
+    ) -> None:
+        self._owner = owner
+        self.tool = tool
+        self.run_id = run_id
+        self.task_id = task_id
+        self.attempt = attempt
+        self.arguments_json = arguments_json
+        self.traceparent = traceparent
+        self.over = False
+        self.handle: Any = None
+        self.timer: asyncio.TimerHandle | None = None
+        # When progress was last recorded.
+        self.heard = 0.0
+
+    @property
+    def call_id(self) -> str:
+        """Its name, unique in the run."""
+        return f"{self.task_id}.{self.attempt}"
+
+    def wait(self, ahead: int) -> None:
+        """There is no place for it yet."""
+        if not self.over:
+            self._owner.waiting(self, ahead)
+
+    def start(self, executor_id: str = "") -> None:
+        """The tool is about to be entered; by an executor, if it is not this process."""
+        if not self.over:
+            self._owner.started(self, executor_id)
+
+    def progress(self, fraction: float | None, message: str) -> None:
+        """It is so far."""
+        if not self.over:
+            self._owner.progressed(self, fraction, message)
+
+    def succeed(self, output_json: str) -> None:
+        """It gave an output, a JSON value."""
+        if not self.over:
+            self._owner.succeeded(self, output_json)
+
+    def fail(self, reason: FailureReason, message: str) -> None:
+        """It gave no output."""
+        if not self.over:
+            self._owner.failed(self, Failure(reason=reason, message=message))
+
+    def lose(self, executor_id: str) -> None:
+        """Whoever carried it out is gone."""
+        if not self.over:
+            self._owner.lost(self, executor_id)
+
+    def context(self) -> CallContext:
+        """What the tool may know of it, if it is carried out in this process."""
+        loop = asyncio.get_running_loop()
+
+        def report(fraction: float | None, message: str) -> None:
+            loop.call_soon_threadsafe(self.progress, fraction, message)
+
+        timeout = self.tool.timeout
+        deadline = None if timeout is None else time.monotonic() + timeout
+        return CallContext(self.run_id, self.task_id, f"{self.run_id}/{self.call_id}", deadline, report)
+
+
+class _InProcess:
+    """Carries out calls of functions of this process."""
+
+    def begin(self, call: Call) -> None:
+        call.handle = asyncio.create_task(self._carry_out(call))
+
+    def cancel(self, call: Call) -> asyncio.Task[None] | None:
+        handle: asyncio.Task[None] = call.handle
+        handle.cancel()
+        return handle
+
+    async def _carry_out(self, call: Call) -> None:
+        tool = call.tool
+        call.start()
+        context = call.context() if tool.context_parameter is not None else None
+        try:
+            output_json = await tool.call(call.arguments_json, context)
+        except asyncio.CancelledError as error:
+            if not call.over:  # nobody cancelled it: the tool raised this by itself
+                asyncio.current_task().uncancel()  # type: ignore[union-attr]  # this is a task
+            call.fail(FailureReason.FAILURE_REASON_TOOL_ERROR, failure_text(error))
+        except OutputError as error:
+            call.fail(error.reason, message_of(error))
+        except Exception as error:  # whatever a tool raises is data
+            call.fail(FailureReason.FAILURE_REASON_TOOL_ERROR, failure_text(error))
+        else:
+            call.succeed(output_json)
+
+
+IN_PROCESS = _InProcess()
+"""Carries out calls of functions of this process: on the event loop or in a thread."""
