@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from dovetail.examples import Example
+    from dovetail.executor import Executor
     from dovetail.limits import Limits
     from dovetail.models.provider import open_model
     from dovetail.runs import Run
@@ -32,6 +33,7 @@ __all__ = [
     "DovetailError",
     "Engine",
     "Example",
+    "Executor",
     "Limits",
     "ModelError",
     "Run",
@@ -50,6 +52,7 @@ _MODULES = {
     "CallContext": "call_context",
     "Engine": "engine",
     "Example": "examples",
+    "Executor": "executor",
     "Limits": "limits",
     "Run": "runs",
     "Tool": "tools",

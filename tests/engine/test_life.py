@@ -263,9 +263,11 @@ def test_the_synchronous_face_raises_what_the_run_failed_with() -> None:
 
 def test_the_public_names_are_these() -> None:
     assert dovetail.__all__ == [
+        "CallContext",
         "DovetailError",
         "Engine",
         "Example",
+        "Executor",
         "Limits",
         "ModelError",
         "Run",

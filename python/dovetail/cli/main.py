@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from dovetail.cli import demo, plan, run
+from dovetail.cli import demo, executor, plan, run
 from dovetail.cli.arguments import Parser
 from dovetail.cli.exits import BROKEN_PIPE, INTERRUPTED, USAGE, abandon_output, complain, is_closed_pipe
 from dovetail.errors import UsageError
@@ -26,8 +26,9 @@ examples:
   dovetail run --model openai:gpt-5-mini --tools tools.py "How high is Mount Everest in feet?"
   dovetail run --model vllm:Qwen/Qwen3-8B --base-url http://gpu:8000/v1 --json "..." | jq .
   dovetail plan plan.txt --tools tools.json
+  dovetail executor --server localhost:50051 --tools tools.py
 
-more: dovetail run --help, dovetail plan --help, dovetail demo --help
+more: dovetail executor --help, dovetail run --help, dovetail plan --help, dovetail demo --help
 """
 
 
@@ -66,7 +67,12 @@ def _parser(wanted: str) -> Parser:
     parser = Parser("dovetail", _DESCRIPTION, _EPILOG)
     parser.add_argument("--version", action=_Version, help="print the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
-    for name, module, command in (("run", run, run.run), ("plan", plan, plan.plan), ("demo", demo, demo.demo)):
+    for name, module, command in (
+        ("run", run, run.run),
+        ("plan", plan, plan.plan),
+        ("demo", demo, demo.demo),
+        ("executor", executor, executor.executor),
+    ):
         subparser = commands.add_parser(
             name, help=module.HELP, prog=f"dovetail {name}", description=module.DESCRIPTION, epilog=module.EPILOG
         )

@@ -24,7 +24,7 @@ from dovetail.v1 import Hello
 from dovetail.v1.executor_service_pb2_grpc import ExecutorServiceStub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Iterable
     from pathlib import Path
 
     from dovetail.executor.state import StateListener
@@ -56,7 +56,7 @@ class Executor:
         max_parallel_calls: how many calls it takes at the same time.
         drain_seconds: how long calls may go on once it was told to drain.
         connect_timeout: how many seconds it tries to attach for the first time; None for ever.
-        on_state: who is told what becomes of it; it is logged as well, as ``dovetail.executor``.
+        on_state: who is told what becomes of it; if None, it is logged as ``dovetail.executor``.
         token: a bearer token, if the server asks for one.
         tls: whether to speak TLS; also with one of the following.
         ca: a PEM file of the authorities to trust in place of the system's.
@@ -156,9 +156,8 @@ class Executor:
             if self._departure is not None:
                 self._departure.cancel()
             await self._calls.stop()
-        if self._outbox:
-            logger.warning("%d results did not reach the server", len(self._outbox))
-        self._tell(ExecutorState.DRAINED, "drained")
+        undelivered = f"; results that did not reach the server: {len(self._outbox)}" if self._outbox else ""
+        self._tell(ExecutorState.DRAINED, f"drained{undelivered}")
 
     def drain(self) -> None:
         """Take no further calls, finish those that are out, and end. Returns at once; `serve` ends when it is done.
@@ -174,14 +173,25 @@ class Executor:
     async def _depart(self) -> None:
         """What a drain does: waits for calls and their results, so long as it may, and then has the stream left."""
         calls = self._calls
-        self._tell(ExecutorState.DRAINING, f"draining: {len(calls)} calls are out")
+        self._tell(ExecutorState.DRAINING, f"draining: calls that are out: {len(calls)}")
         if self._session is not None:
             self._session.drain()
-        if not await _within(self._drain_seconds, calls.settled):
-            logger.warning("%d calls are stopped: they took longer than drain_seconds allow", len(calls))
+        if not await _within(self._drain_seconds, self._quiet()):
+            over = f"drain_seconds are over: calls that are stopped: {len(calls)}"
+            self._tell(ExecutorState.DRAINING, over)
             calls.interrupt()
-            await _within(_LAST_RESULTS_SECONDS, calls.settled)
+            await _within(_LAST_RESULTS_SECONDS, calls.settled.wait())
         self._left.set()
+
+    async def _quiet(self) -> None:
+        """Wait until no call is out, no result is kept, and the server knows that it must give no other."""
+        while True:
+            session = self._session
+            if session is not None and session.fencing_number:
+                await session.drain_heard.wait()
+            await self._calls.settled.wait()
+            if session is self._session:
+                return
 
     async def _attach_again_and_again(self) -> None:
         loop = asyncio.get_running_loop()
@@ -215,7 +225,7 @@ class Executor:
                 pause = min(pause, max(0.0, give_up - loop.time()))
             address = self._connection.address
             self._tell(ExecutorState.RECONNECTING, f"attaching to {address} again in {pause:.1f} s: {reason}")
-            await _within(pause, self._left)
+            await _within(pause, self._left.wait())
 
     async def _attach(self, patience: float | None) -> None:
         """Be attached once. Returns when the executor has left.
@@ -253,9 +263,9 @@ class Executor:
                 raise StreamLostError("the stream was cancelled")
 
     def _tell(self, state: ExecutorState, line: str) -> None:
-        is_trouble = state in (ExecutorState.LOST, ExecutorState.RECONNECTING)
-        (logger.warning if is_trouble else logger.info)("%s: %s", self.executor_id, line)
         if self._on_state is None:
+            is_trouble = state in (ExecutorState.LOST, ExecutorState.RECONNECTING)
+            (logger.warning if is_trouble else logger.info)("%s: %s", self.executor_id, line)
             return
         try:
             self._on_state(state, line)
@@ -263,11 +273,11 @@ class Executor:
             logger.exception("on_state raised")
 
 
-async def _within(seconds: float, event: asyncio.Event) -> bool:
-    """Wait for an event, so long at most: whether it came."""
+async def _within(seconds: float, what: Awaitable[object]) -> bool:
+    """Wait for something, so long at most: whether it came."""
     try:
         async with asyncio.timeout(seconds):
-            await event.wait()
+            await what
     except TimeoutError:
         return False
     return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import grpc
@@ -26,6 +27,8 @@ __all__ = ["Session"]
 # Before the welcome there is no lease that could be over.
 _WELCOME_SECONDS: Final = 10.0
 
+_END_SECONDS: Final = 1.0
+
 _DEFAULT_HEARTBEAT_INTERVAL: Final = 2.0
 _DEFAULT_LEASE: Final = 6.0
 
@@ -42,12 +45,14 @@ class Session:
 
     Attributes:
         fencing_number: the session that the server gave; 0 before its welcome.
+        drain_heard: set once the server knows of the drain, or the stream is over: it gives no further call.
     """
 
     def __init__(
         self, stream: AttachStream, calls: Calls, outbox: Outbox, tell: StateListener, patience: float | None = None
     ) -> None:
         self.fencing_number = 0
+        self.drain_heard = asyncio.Event()
         self._stream = stream
         self._calls = calls
         self._outbox = outbox
@@ -62,11 +67,15 @@ class Session:
         self._heartbeats = 0
         self._is_heartbeat_due = False
         self._is_drain_due = False
+        self._drain_heartbeat = math.inf
         self._goodbye: str | None = None
+        self._is_over = False
 
     def drain(self) -> None:
         """Say that no further calls are taken: now, or once there was a welcome."""
         self._is_drain_due = True
+        # The answer comes behind all calls that were given before the drain was read.
+        self._is_heartbeat_due = True
         self._outbox.wake.set()
 
     def leave(self, reason: str) -> None:
@@ -104,11 +113,11 @@ class Session:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
+            self.drain_heard.set()
+            self._is_over = True
+            self._outbox.wake.set()
             self._stream.cancel()
-            for task in tasks:
-                task.cancel()
-            # The next stream must not share the outbox with the writer of this one.
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _ended(tasks)
 
     async def _attach(self, hello: Hello) -> None:
         stream = self._stream
@@ -135,7 +144,7 @@ class Session:
         self._lease = max(_seconds(welcome.lease) or _DEFAULT_LEASE, self._interval)
         self._calls.enter_session(welcome.fencing_number, resumed=welcome.resumed)
         state = ExecutorState.RESUMED if welcome.resumed else ExecutorState.ATTACHED
-        kept = f", {len(self._outbox)} results are sent again" if self._outbox else ""
+        kept = f"; results that are sent again: {len(self._outbox)}" if self._outbox else ""
         self._tell(state, f"{state.value}: session {welcome.fencing_number}{kept}")
 
     async def _read(self) -> None:
@@ -156,6 +165,8 @@ class Session:
             reason = _reason_name(refused)
             logger.info("the server did not take the result of call %s: %s", refused.call_id, reason)
             calls.forget(refused.call_id)
+        if message.HasField("heartbeat") and message.heartbeat.number >= self._drain_heartbeat:
+            self.drain_heard.set()
         if message.HasField("drain"):
             within = f" within {_seconds(message.drain.within):g} s" if message.drain.HasField("within") else ""
             self._tell(ExecutorState.SERVER_DRAINING, f"the server will end the stream{within}")
@@ -165,6 +176,8 @@ class Session:
         try:
             while True:
                 await wake.wait()
+                if self._is_over:
+                    return
                 wake.clear()
                 while (request := self._next()) is not None:
                     await stream.write(request)
@@ -186,6 +199,7 @@ class Session:
             is_any = True
         if self._is_drain_due:
             self._is_drain_due = False
+            self._drain_heartbeat = self._heartbeats
             request.drain.SetInParent()
             is_any = True
         if not is_any and self._goodbye is not None:
@@ -216,6 +230,17 @@ class Session:
     def _pulse_in(self, seconds: float) -> None:
         self._pulse_due = self._loop.time() + seconds
         self._timer = self._loop.call_later(seconds, self._pulse)
+
+
+async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    """Wait for the tasks of a stream that was cancelled: the next one must not share the outbox with its writer."""
+    if not tasks:
+        return
+    # They end by themselves, and gRPC then has nothing under way that could outlive the loop.
+    _, late = await asyncio.wait(tasks, timeout=_END_SECONDS)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _seconds(duration: Duration) -> float:

@@ -1,0 +1,206 @@
+"""`dovetail executor` as a process of its own: what it says, how signals end it, and with which status."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+from peer import PATIENCE, call, peer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from peer import Attachment, Peer
+
+pytestmark = pytest.mark.anyio
+
+TOOLS = '''
+import asyncio, threading
+from dovetail import tool
+
+@tool(read_only=True)
+async def double(number: int) -> int:
+    """Twice the number."""
+    return number * 2
+
+@tool
+async def slow() -> str:
+    """Takes its time."""
+    await asyncio.sleep(0.2)
+    return "done"
+
+@tool
+async def stubborn() -> str:
+    """Does not let itself be cancelled."""
+    while True:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            pass
+
+@tool
+async def blocking() -> str:
+    """Blocks the event loop."""
+    print("blocked", flush=True)
+    threading.Event().wait()
+'''
+
+
+class Process:
+    """A process of the command line, the lines of its output read one by one."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def line(self, wanted: str) -> str:
+        """The next line that holds this."""
+        assert self.process.stdout is not None
+        while line := (await asyncio.wait_for(self.process.stdout.readline(), PATIENCE)).decode():
+            if wanted in line:
+                return line.rstrip("\n")
+        raise AssertionError(f"the process ended without saying {wanted!r}")
+
+    async def status(self) -> int:
+        """Its exit status."""
+        return await asyncio.wait_for(self.process.wait(), PATIENCE)
+
+
+@asynccontextmanager
+async def command(folder: Path, *arguments: str, **variables: str) -> AsyncIterator[Process]:
+    (folder / "tools.py").write_text(TOOLS)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DOVETAIL_")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "dovetail.cli.main",
+        "executor",
+        *arguments,
+        cwd=folder,
+        env={**environment, "HOME": str(folder), "XDG_CONFIG_HOME": str(folder), **variables},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        yield Process(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+@asynccontextmanager
+async def attached(folder: Path, *arguments: str) -> AsyncIterator[tuple[Peer, Attachment, Process]]:
+    """A peer, and a command that is attached to it."""
+    async with peer() as server, command(folder, "-t", "tools.py", *arguments, DOVETAIL_SERVER=server.address) as one:
+        yield server, await server.welcomed(), one
+
+
+async def test_the_command_serves_tools_and_says_what_becomes_of_it(tmp_path: Path) -> None:
+    async with attached(tmp_path, "--id", "one", "--max-parallel", "5") as (server, stream, process):
+        assert (stream.hello.executor_id, stream.hello.max_parallel_calls) == ("one", 5)
+        await stream.call(call("a", "double", '{"number": 21}'))
+        assert [result.outcome.output_json for result in await stream.results()] == ["42"]
+        line = await process.line("serves")
+        assert line == f"dovetail: one serves double, slow, stubborn, blocking to {server.address}"
+        assert await process.line("attached") == "dovetail: attached: session 1"
+        stream.end(grpc.StatusCode.UNAVAILABLE, "going away")
+        assert await process.line("lost") == "dovetail: lost: UNAVAILABLE: going away"
+        await process.line("attaching to")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_the_first_signal_drains_and_the_status_is_0(tmp_path: Path, number: int) -> None:
+    async with attached(tmp_path) as (_, stream, process):
+        await stream.call(call("a", "slow"))
+        await process.line("attached")
+        process.process.send_signal(number)
+        await stream.drained()
+        assert [result.outcome.output_json for result in await stream.results()] == ['"done"']
+        await stream.record("a")
+        (goodbye,) = await stream.closed()
+        assert goodbye.HasField("goodbye")
+        stream.end()
+        await process.line("draining: calls that are out: ")
+        await process.line("drained")
+        assert await process.status() == 0
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+async def test_the_second_signal_ends_the_process_at_once(tmp_path: Path, number: int, status: int) -> None:
+    async with attached(tmp_path) as (_, stream, process):
+        await stream.call(call("a", "stubborn"))
+        await process.line("attached")
+        process.process.send_signal(number)
+        await process.line("draining")
+        process.process.send_signal(number)
+        assert await process.status() == status
+
+
+async def test_signals_end_a_process_whose_loop_is_blocked(tmp_path: Path) -> None:
+    async with attached(tmp_path) as (_, stream, process):
+        await stream.call(call("a", "blocking"))
+        await process.line("blocked")
+        process.process.send_signal(signal.SIGTERM)
+        # Two signals that come together are one.
+        while process.process.returncode is None:
+            process.process.send_signal(signal.SIGINT)
+            await asyncio.sleep(0.01)
+        assert await process.status() in (130, 143)
+
+
+async def test_a_tool_that_does_not_let_itself_be_cancelled_does_not_keep_a_drained_process(tmp_path: Path) -> None:
+    async with attached(tmp_path, "--drain-seconds", "0.1") as (_, stream, process):
+        await stream.call(call("a", "stubborn"))
+        await process.line("attached")
+        process.process.send_signal(signal.SIGTERM)
+        await stream.drained()
+        await stream.results()
+        await stream.record("a")
+        await stream.closed()
+        stream.end()
+        assert await process.status() == 0
+
+
+async def test_a_refusal_is_told_and_the_status_is_1(tmp_path: Path) -> None:
+    async with peer() as server, command(tmp_path, "--server", server.address, "--tools", "tools.py") as process:
+        (await server.attached()).end(grpc.StatusCode.UNAUTHENTICATED, "there is no token", "TOKEN_INVALID")
+        line = await process.line("refused")
+        assert "UNAUTHENTICATED (TOKEN_INVALID): there is no token; give a valid token: set DOVETAIL_TOKEN" in line
+        assert await process.status() == 1
+
+
+async def test_the_token_is_that_of_the_environment(tmp_path: Path) -> None:
+    async with (
+        peer() as server,
+        command(tmp_path, "--server", server.address, "--tools", "tools.py", DOVETAIL_TOKEN="secret") as process,
+    ):
+        assert (await server.attached()).metadata["authorization"] == "Bearer secret"
+        assert "secret" not in await process.line("serves")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "no server is given; add --server HOST:PORT or set DOVETAIL_SERVER"),
+        (("--server", "localhost:1"), "no tools are given; add --tools SPEC"),
+        (("--server", "localhost", "--tools", "tools.py"), "'localhost' is no address"),
+        (("--server", "localhost:1", "--tools", "nothing.py"), "nothing.py"),
+        (("--server", "localhost:1", "--tools", "tools.py", "--cert", "a.pem"), "give both or neither"),
+        (("--server", "localhost:1", "--tools", "tools.py", "--ca", "a.pem"), "a.pem: the file cannot be read"),
+        (("--server", "localhost:1", "--tools", "tools.py", "--id", "a b"), "executor_id is 'a b'"),
+        (("--server", "localhost:1", "--tools", "tools.py", "--max-parallel", "0"), "--max-parallel"),
+    ],
+)
+async def test_a_command_that_is_called_wrongly_says_why(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    async with command(tmp_path, *arguments) as process:
+        await process.line(message)
+        assert await process.status() == 2
