@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dovetail.cli.command import Command
 from dovetail.cli.exits import INTERRUPTED, TERMINATED, abandon_output, end_process, end_process_after, is_closed_pipe
+from dovetail.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -127,6 +128,11 @@ def _serve(options: Namespace) -> int:
 
     given = {name: getattr(options, name) for settings in OPTIONS.values() for name in settings}
     settings = ServerSettings.load(given, config=options.config)
+    if not settings.models:
+        raise UsageError(
+            "no model is given; add --model PROVIDER:NAME (local:, openai:gpt-5-mini, vllm:NAME), "
+            'set DOVETAIL_MODELS, or write models = ["…"] below [serve] into dovetail.toml'
+        )
     with open_log(settings.log_level, settings.log_format):
         return run_loop(lambda: _serve_until_signal(settings))
 

@@ -1,7 +1,8 @@
 """The server's log: structured lines on standard error, JSON for machines and colours for people.
 
 What is logged are names, codes, sizes and times; never tokens, and neither arguments nor outputs unless asked for.
-Outside `open_log` nothing is logged, so that a server inside another program is quiet.
+Outside `open_log` only warnings and errors are logged, as text to the standard library's logger `dovetail_server`: a
+server inside another program is quiet, and its log is that program's to direct.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ LogFormat = Literal["json", "console"]
 _LOGGERS = ("asyncio", "dovetail", "dovetail_server", "grpc")
 """The loggers of the standard library whose lines go into the log."""
 
-_Nothing = structlog.make_filtering_bound_logger(logging.CRITICAL)
 _log: FilteringBoundLogger = structlog.wrap_logger(
-    structlog.ReturnLogger(), processors=[], wrapper_class=_Nothing
+    logging.getLogger("dovetail_server"),
+    processors=[structlog.processors.format_exc_info, structlog.processors.LogfmtRenderer(key_order=["event"])],
+    wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
 ).bind()
 
 
