@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
 import socket
+import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -21,7 +25,6 @@ from dovetail_server.settings import ServerSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 
@@ -186,3 +189,32 @@ async def test_files_that_make_no_certificate_are_named(tmp_path: Path) -> None:
             async with listening(tls_certificate=files[0], tls_key=files[1], client_ca=files[2]):
                 pass
         assert str(raised.value).startswith(message)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors")
+async def test_connections_that_are_opened_and_dropped_leave_nothing_behind() -> None:
+    async with asyncio.timeout(BOUND), listening(listen=("127.0.0.1:0",)) as addresses:
+        host, _, port = addresses[0].rpartition(":")
+        before = open_descriptors()
+        for content in (b"", b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff") * 100:
+            with socket.create_connection((host, int(port)), timeout=BOUND) as connection:
+                connection.sendall(content)
+        # The server closes its side when it has read that the client has closed its own.
+        while open_descriptors() > before + 5:
+            assert await name_at(addresses[0]) == "anonymous"
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def test_a_message_over_the_limit_is_refused_and_one_below_is_not() -> None:
+    async with (
+        listening(listen=("127.0.0.1:0",), max_message_bytes=100_000) as addresses,
+        grpc.aio.insecure_channel(addresses[0]) as channel,
+    ):
+        stub: Any = RunServiceStub(channel)
+        await stub.GetRun(v1.GetRunRequest(run_id="x" * 90_000), timeout=BOUND)
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await stub.GetRun(v1.GetRunRequest(run_id="x" * 100_000), timeout=BOUND)
+        assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
