@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 import sys
 from datetime import timedelta
@@ -205,7 +204,7 @@ async def test_connections_that_are_opened_and_dropped_leave_nothing_behind() ->
 
 
 def open_descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def test_a_message_over_the_limit_is_refused_and_one_below_is_not() -> None:
