@@ -244,10 +244,6 @@ class _Passage:
             if self._parse is not None:
                 request = self._parse(request)
             return await self._behaviour(request, context)
-        except Refusal as refusal:
-            code = refusal.code.name
-            note(reason=refusal.name)
-            await _refuse(context, refusal, rpc)
         except asyncio.CancelledError:
             left = context.time_remaining()
             code = "DEADLINE_EXCEEDED" if left is not None and left <= 0 else "CANCELLED"
@@ -255,18 +251,29 @@ class _Passage:
         except grpc.aio.AbortError:
             code = _name_of(context.code())
             raise
-        except Exception:
-            if context.cancelled():
+        except Exception as error:
+            refusal = _refusal_in(error)
+            if refusal is None and context.cancelled():
                 # Writing to a client that is gone fails before the cancellation comes.
                 code = "CANCELLED"
                 raise asyncio.CancelledError from None
-            code = "INTERNAL"
-            door.defect(rpc, self._name)
-            await _refuse(context, Refusal.internal(rpc.request_id), rpc)
+            if refusal is None:
+                door.defect(rpc, self._name)
+                refusal = Refusal.internal(rpc.request_id)
+            code = refusal.code.name
+            note(reason=refusal.name)
+            await _refuse(context, refusal, rpc)
         finally:
             if stream_of is not None:
                 door.close_stream(stream_of)
             door.log(rpc, self._name, context, code, began)
+
+
+def _refusal_in(error: Exception) -> Refusal | None:
+    """The refusal that an exception is, or that ended a group of tasks."""
+    if isinstance(error, ExceptionGroup):
+        return next((found for one in error.exceptions if (found := _refusal_in(one)) is not None), None)
+    return error if isinstance(error, Refusal) else None
 
 
 async def _refuse(context: Context, refusal: Refusal, rpc: _Rpc) -> NoReturn:

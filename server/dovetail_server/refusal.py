@@ -21,6 +21,11 @@ DOMAIN = "dovetail"
 
 _PREFIX = "ERROR_REASON_"
 
+# A status travels in the trailers, of which clients take 8 KiB without complaint: what they sent is repeated in short.
+_MAX_VALUE = 128
+_MAX_MESSAGE = 500
+_MAX_VIOLATIONS = 5
+
 
 class Refusal(Exception):  # noqa: N818 - it is no defect of ours
     """Ends an RPC with a status that names its reason. Raised anywhere below the door, which sends it.
@@ -49,7 +54,7 @@ class Refusal(Exception):  # noqa: N818 - it is no defect of ours
         self.reason = reason
         self.message = message
         self.violations = tuple(violations)
-        self.metadata: Mapping[str, str] = metadata or {}
+        self.metadata: Mapping[str, str] = dict(metadata or {})
 
     @property
     def name(self) -> str:
@@ -58,12 +63,16 @@ class Refusal(Exception):  # noqa: N818 - it is no defect of ours
 
     def to_status(self) -> Status:
         """The refusal as it goes over the wire."""
-        info = ErrorInfo(reason=self.name, domain=DOMAIN, metadata=self.metadata)
+        metadata = {key: _short(value) for key, value in self.metadata.items()}
+        info = ErrorInfo(reason=self.name, domain=DOMAIN, metadata=metadata)
         details: list[ErrorInfo | BadRequest] = [info]
         if self.violations or self.code is grpc.StatusCode.INVALID_ARGUMENT:
-            violations = [BadRequest.FieldViolation(field=path, description=what) for path, what in self.violations]
+            violations = [
+                BadRequest.FieldViolation(field=_short(path), description=_short(what, _MAX_MESSAGE))
+                for path, what in self.violations[:_MAX_VIOLATIONS]
+            ]
             details.append(BadRequest(field_violations=violations))
-        status = Status(code=Code.Value(self.code.name), message=self.message)
+        status = Status(code=Code.Value(self.code.name), message=_short(self.message, _MAX_MESSAGE))
         for detail in details:
             packed = ProtoAny()
             packed.Pack(detail)
@@ -239,6 +248,9 @@ class Refusal(Exception):  # noqa: N818 - it is no defect of ours
         )
 
 
+def _short(text: str, most: int = _MAX_VALUE) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def _quoted(name: str) -> str:
-    """A name that a client gave, short enough for a message: status and trailers have to fit into 16 KiB."""
-    return repr(name if len(name) <= 100 else name[:99] + "…")
+    return repr(_short(name))

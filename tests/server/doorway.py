@@ -36,9 +36,17 @@ class Runs(RunServiceServicer):
 
     async def GetRun(self, request: v1.GetRunRequest, context: Any) -> v1.GetRunResponse:
         note(run_id=request.run_id)
-        if request.run_id == "none":
+        if request.run_id.startswith("none"):
             raise Refusal.run_not_found(request.run_id)
         return v1.GetRunResponse(run=v1.Run(run_id=caller().name, question=request_id()))
+
+    async def ResolveApproval(self, request: v1.ResolveApprovalRequest, context: Any) -> v1.ResolveApprovalResponse:
+        async def refuse() -> None:
+            raise Refusal.run_not_found(request.run_id)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(refuse())
+        return v1.ResolveApprovalResponse()
 
     async def CreateRun(self, request: v1.CreateRunRequest, context: Any) -> v1.CreateRunResponse:
         raise RuntimeError(f"the secret is {request.question}")

@@ -110,6 +110,19 @@ async def test_a_refusal_of_a_service_reaches_the_client_whole() -> None:
         assert door.rpcs()[0]["reason"] == "RUN_NOT_FOUND"
 
 
+async def test_a_refusal_that_repeats_what_a_client_sent_is_short_enough_to_arrive() -> None:
+    async with doorway() as door:
+        code, reason, metadata = await ends_with(door.stub.GetRun(v1.GetRunRequest(run_id="none" + "ü" * 100_000)))
+        assert (code, reason) == ("NOT_FOUND", "RUN_NOT_FOUND")
+        assert metadata["run_id"].startswith("none")
+
+
+async def test_a_refusal_that_ends_a_group_of_tasks_is_still_one() -> None:
+    async with doorway() as door:
+        approve = door.stub.ResolveApproval(v1.ResolveApprovalRequest(run_id="none"))
+        assert await ends_with(approve) == ("NOT_FOUND", "RUN_NOT_FOUND", {"run_id": "none"})
+
+
 async def test_a_defect_tells_the_client_where_to_look_and_nothing_else() -> None:
     async with doorway() as door:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
