@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 import structlog
@@ -58,7 +59,7 @@ def open_log(
     global _log
     stream = stream or sys.stderr
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    shared: list[Processor] = [structlog.processors.add_log_level, structlog.processors.TimeStamper("iso", utc=True)]
+    shared: list[Processor] = [_stamp]
     if format == "console" or (format is None and stream.isatty()):
         last: list[Processor] = [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
     else:
@@ -102,7 +103,11 @@ def _routed(logger: logging.Logger, handler: logging.Handler, level: int) -> Ite
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=repr)
 
 
-def _json_line(_: WrappedLogger, __: str, event: EventDict) -> str:
+def _stamp(_: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """Time, level and event first, so that lines can be read without tools."""
-    timestamp, level, what = event.pop("timestamp"), event.pop("level"), event.pop("event")
-    return _ENCODER.encode({"timestamp": timestamp, "level": level, "event": what, **event})
+    level = "error" if method == "exception" else method
+    return {"timestamp": datetime.now(UTC).isoformat(), "level": level, "event": event.pop("event"), **event}
+
+
+def _json_line(_: WrappedLogger, __: str, event: EventDict) -> str:
+    return _ENCODER.encode(event)
