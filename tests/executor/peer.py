@@ -137,9 +137,9 @@ class Peer(ExecutorServiceServicer):
 
 
 @asynccontextmanager
-async def peer(address: str = "127.0.0.1:0") -> AsyncIterator[Peer]:
+async def peer(address: str = "127.0.0.1:0", max_message_bytes: int = 4 * 1024 * 1024) -> AsyncIterator[Peer]:
     """A peer that is running."""
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", max_message_bytes)])
     one = Peer()
     add_ExecutorServiceServicer_to_server(one, server)
     port = server.add_insecure_port(address)

@@ -194,6 +194,16 @@ async def test_a_draining_server_is_left_to_end_the_stream_and_then_attached_aga
         await executor.state(ExecutorState.RESUMED)
 
 
+async def test_specs_that_are_larger_than_the_server_takes_are_refused() -> None:
+    @tool(description="x" * 5_000)
+    async def wordy() -> None:
+        """Says much."""
+
+    async with peer(max_message_bytes=4_000) as server, serving([wordy], server.address) as executor:
+        with pytest.raises(ExecutorRefusedError, match=r"specs .* have 5,\d+ bytes; the server takes 4,000"):
+            await executor.ended()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -231,6 +231,14 @@ async def test_a_call_that_is_cancelled_in_the_message_that_gives_it_is_never_en
     assert entered == ["b"]
 
 
+async def test_a_call_may_take_the_place_of_one_that_is_cancelled_in_the_same_message() -> None:
+    async with peer() as server, serving([endless, double], server.address, max_parallel_calls=1):
+        stream = await server.welcomed()
+        await stream.call(call("a", "endless"))
+        await stream.send(calls=[call("b", "double", '{"number": 1}')], cancelled_call_ids=["a"])
+        assert [result.outcome.output_json for result in await stream.results()] == ["2"]
+
+
 async def test_a_call_beyond_the_limit_fails_and_is_not_queued() -> None:
     async with peer() as server, serving([endless, double], server.address, max_parallel_calls=2):
         stream = await server.welcomed()

@@ -204,3 +204,61 @@ async def test_a_command_that_is_called_wrongly_says_why(
     async with command(tmp_path, *arguments) as process:
         await process.line(message)
         assert await process.status() == 2
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)])
+async def test_the_second_signal_to_run_does_what_it_does_without_an_executor(
+    tmp_path: Path, number: int, status: int
+) -> None:
+    async with peer() as server, script(tmp_path, server) as process:
+        stream = await server.welcomed()
+        await stream.call(call("a", "slow"))
+        await process.line("entered")
+        process.process.send_signal(number)
+        await stream.until(lambda request: request.HasField("drain"))
+        process.process.send_signal(number)
+        # An interpreter that ends by KeyboardInterrupt lets the signal end it, where there is one.
+        assert await process.status() in (status, -number)
+
+
+async def test_run_returns_when_it_is_drained(tmp_path: Path) -> None:
+    async with peer() as server, script(tmp_path, server) as process:
+        stream = await server.welcomed()
+        await stream.call(call("a", "slow"))
+        await process.line("entered")
+        process.process.send_signal(signal.SIGTERM)
+        await stream.drained()
+        process.process.stdin.write(b"go on\n")  # type: ignore[union-attr]
+        await stream.results()
+        await stream.record("a")
+        await stream.closed()
+        stream.end()
+        await process.line("returned")
+        assert await process.status() == 0
+
+
+@asynccontextmanager
+async def script(folder: Path, server: Peer) -> AsyncIterator[Process]:
+    """A program that serves a tool which waits for a line of its standard input."""
+    program = f"""
+import sys
+from dovetail import Executor, tool
+
+@tool
+def slow() -> str:
+    print("entered", flush=True)
+    return sys.stdin.readline()
+
+Executor([slow], {server.address!r}).run()
+print("returned", flush=True)
+"""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, cwd=folder, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        yield Process(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()

@@ -12,7 +12,7 @@ from peer import PATIENCE, call, peer, serving
 
 from dovetail import CallContext, tool
 from dovetail.executor import ExecutorState
-from dovetail.v1 import AttachRequest, RefusedResult
+from dovetail.v1 import AttachRequest, CallFailure, RefusedResult
 
 if TYPE_CHECKING:
     from peer import Attachment
@@ -139,6 +139,19 @@ async def test_a_message_stays_small_and_a_large_result_goes_alone() -> None:
         ["4"],
     ]
     assert all(message.ByteSize() < 2.1 * MEBIBYTE for message in messages)
+
+
+async def test_a_server_that_takes_only_small_messages_is_sent_small_ones() -> None:
+    async with peer(max_message_bytes=100_000) as server, serving([text], server.address) as executor:
+        stream = await server.welcomed()
+        lengths = [60_000, 60_000, 200_000, 60_000]
+        await stream.call(*(call(str(at), "text", f'{{"length": {one}}}') for at, one in enumerate(lengths)))
+        assert "larger than max" in await executor.state(ExecutorState.LOST)
+        again = await server.welcomed(resumed=True)
+        results = {result.call_id: result.outcome for result in await again.results(4)}
+    assert [len(results[name].output_json) for name in "013"] == [30_002] * 3
+    assert results["2"].failure.kind == CallFailure.KIND_OUTPUT_TOO_LARGE
+    assert results["2"].failure.message == "the output has 200,002 bytes of JSON; the server takes 98,976 at most"
 
 
 async def test_of_the_progress_of_a_call_the_newest_is_sent() -> None:

@@ -202,10 +202,13 @@ class Executor:
                 await self._attach(None if give_up is None else max(0.0, give_up - loop.time()))
             except StreamLostError as lost:
                 reason = str(lost)
+                max_message_bytes = lost.max_message_bytes
             else:
                 return
             if self._left.is_set():
                 return
+            if max_message_bytes is not None:
+                self._bound(max_message_bytes)
             if self._session is not None and self._session.fencing_number:
                 self._hello.fencing_number = self._session.fencing_number
                 failures, give_up = 0, None
@@ -261,6 +264,16 @@ class Executor:
                 attachment.result()
             elif not self._left.is_set():
                 raise StreamLostError("the stream was cancelled")
+
+    def _bound(self, max_message_bytes: int) -> None:
+        if self._session is None or not self._session.fencing_number:
+            raise ExecutorRefusedError(
+                "RESOURCE_EXHAUSTED",
+                "",
+                f"the specs of its tools have {self._hello.ByteSize():,} bytes; the server takes {max_message_bytes:,} "
+                "a message: serve fewer tools, or allow larger messages there",
+            )
+        self._outbox.bound(max_message_bytes)
 
     def _tell(self, state: ExecutorState, line: str) -> None:
         if self._on_state is None:

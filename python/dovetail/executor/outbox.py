@@ -9,17 +9,20 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from dovetail.failure_text import bounded
+from dovetail.v1 import CallFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dovetail.v1 import AttachRequest, CallFailure
+    from dovetail.v1 import AttachRequest
 
 __all__ = ["Outbox"]
 
 _MAX_ITEMS: Final = 256
 _MAX_BYTES: Final = 2 * 1024 * 1024
 _LONGEST_PROGRESS: Final = 1_000
+# What a message may have besides outputs: names, numbers, a heartbeat.
+_OVERHEAD: Final = 1_024
 
 
 class Outbox:
@@ -35,6 +38,9 @@ class Outbox:
         # By call: the session that it belongs to, and its output or why there is none.
         self._kept: dict[str, tuple[int, str | CallFailure]] = {}
         self._unsent: deque[str] = deque()
+        self._max_bytes = _MAX_BYTES
+        # More than a server's usual limit cannot come: `max_output_bytes` is bounded where tools go over the wire.
+        self._largest_result: float = math.inf
         self._progress: dict[str, tuple[float | None, str]] = {}
         self._progress_lock = threading.Lock()
 
@@ -62,6 +68,11 @@ class Outbox:
         self._unsent = deque(self._kept)
         if self._unsent:
             self.wake.set()
+
+    def bound(self, max_message_bytes: int) -> None:
+        """Send no message larger than this: the server takes none. A result that is larger alone becomes a failure."""
+        self._largest_result = max(1, max_message_bytes - _OVERHEAD)
+        self._max_bytes = min(self._max_bytes, int(self._largest_result))
 
     def report(self, call_id: str, fraction: float | None, message: str) -> None:
         """Have the progress of a call sent, in place of what was not sent yet. May be called from any thread.
@@ -101,6 +112,8 @@ class Outbox:
                 if fraction is not None:
                     progress.fraction = fraction
                 size += len(call_id) + _bytes_of(message)
+                if size > self._max_bytes // 2:
+                    break
             if self._progress:
                 self.wake.set()
         return size
@@ -113,9 +126,14 @@ class Outbox:
             found = kept.get(call_id)
             if found is not None:
                 fencing_number, outcome = found
-                size += len(call_id) + (_bytes_of(outcome) if isinstance(outcome, str) else outcome.ByteSize())
+                own_size = _bytes_of(outcome) if isinstance(outcome, str) else outcome.ByteSize()
+                if own_size > self._largest_result and isinstance(outcome, str):
+                    outcome = _too_large(own_size, self._largest_result)
+                    kept[call_id] = (fencing_number, outcome)
+                    own_size = outcome.ByteSize()
+                size += len(call_id) + own_size
                 # A larger one goes alone.
-                if size > _MAX_BYTES and (count or request.progress):
+                if size > self._max_bytes and (count or request.progress):
                     break
                 result = results.add()
                 result.call_id = call_id
@@ -127,6 +145,11 @@ class Outbox:
                 count += 1
             unsent.popleft()
         return count > 0
+
+
+def _too_large(size: int, limit: float) -> CallFailure:
+    message = f"the output has {size:,} bytes of JSON; the server takes {limit:,} at most"
+    return CallFailure(kind=CallFailure.KIND_OUTPUT_TOO_LARGE, message=message)
 
 
 def _bytes_of(text: str) -> int:

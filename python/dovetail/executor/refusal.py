@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import grpc
@@ -29,6 +30,9 @@ _REMEDIES: Final = {
 }
 _TAKEN_OVER_REMEDY: Final = "another process attached under this executor_id: give each process its own"
 
+# What gRPC says of a message that is larger than its receiver allows: the one place where the limit can be learnt.
+_TOO_LARGE = re.compile(r"larger than max \(\d+ vs\. (\d+)\)")
+
 
 class ExecutorRefusedError(DovetailError):
     """The server refused the executor, and trying again would not change that. The message ends with the remedy.
@@ -46,7 +50,15 @@ class ExecutorRefusedError(DovetailError):
 
 
 class StreamLostError(Exception):
-    """The stream ended in a way that another one may heal. Never reaches users."""
+    """The stream ended in a way that another one may heal. Never reaches users.
+
+    Attributes:
+        max_message_bytes: how large a message may be, if one was larger and the stream ended because of it.
+    """
+
+    def __init__(self, message: str, max_message_bytes: int | None = None) -> None:
+        super().__init__(message)
+        self.max_message_bytes = max_message_bytes
 
 
 def end_of_stream(error: grpc.aio.AioRpcError) -> ExecutorRefusedError | StreamLostError:
@@ -59,7 +71,8 @@ def end_of_stream(error: grpc.aio.AioRpcError) -> ExecutorRefusedError | StreamL
     if code is grpc.StatusCode.ABORTED and info.reason == _TAKEN_OVER:
         remedy = _TAKEN_OVER_REMEDY
     if remedy is None:
-        return StreamLostError(f"{code.name}: {message}")
+        too_large = _TOO_LARGE.search(message) if code is grpc.StatusCode.RESOURCE_EXHAUSTED else None
+        return StreamLostError(f"{code.name}: {message}", int(too_large[1]) if too_large else None)
     named = f"{code.name} ({info.reason})" if info.reason else code.name
     return ExecutorRefusedError(
         code.name, info.reason, f"the server refused the executor: {named}: {message}; {remedy}"

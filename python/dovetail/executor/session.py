@@ -154,11 +154,13 @@ class Session:
             self._take_in(message)
 
     def _take_in(self, message: AttachResponse) -> None:
-        calls = self._calls
-        for call in message.calls:
-            calls.begin(call)
-        for call_id in message.cancelled_call_ids:
+        calls, cancelled = self._calls, message.cancelled_call_ids
+        # Calls come before cancellations. Taken the other way round, a call may have the place of a cancelled one.
+        for call_id in cancelled:
             calls.cancel(call_id)
+        for call in message.calls:
+            if call.call_id not in cancelled:
+                calls.begin(call)
         for call_id in message.recorded_call_ids:
             calls.forget(call_id)
         for refused in message.refused_results:
