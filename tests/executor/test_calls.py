@@ -214,23 +214,6 @@ async def test_a_cancelled_call_is_stopped_and_gives_no_result() -> None:
         assert [result.call_id for result in await stream.results()] == ["b"]
 
 
-async def test_a_call_that_is_cancelled_in_the_message_that_gives_it_is_never_entered() -> None:
-    entered: list[str] = []
-
-    @tool
-    async def noting(name: str) -> str:
-        """Notes that it was entered."""
-        entered.append(name)
-        return name
-
-    async with peer() as server, serving([noting], server.address):
-        stream = await server.welcomed()
-        calls = [call(name, "noting", f'{{"name": "{name}"}}') for name in "ab"]
-        await stream.send(calls=calls, cancelled_call_ids=["a"])
-        assert [result.call_id for result in await stream.results()] == ["b"]
-    assert entered == ["b"]
-
-
 async def test_a_call_may_take_the_place_of_one_that_is_cancelled_in_the_same_message() -> None:
     async with peer() as server, serving([endless, double], server.address, max_parallel_calls=1):
         stream = await server.welcomed()

@@ -154,13 +154,12 @@ class Session:
             self._take_in(message)
 
     def _take_in(self, message: AttachResponse) -> None:
-        calls, cancelled = self._calls, message.cancelled_call_ids
-        # Calls come before cancellations. Taken the other way round, a call may have the place of a cancelled one.
-        for call_id in cancelled:
+        calls = self._calls
+        # In this order: a call may be given the place of one that is cancelled.
+        for call_id in message.cancelled_call_ids:
             calls.cancel(call_id)
         for call in message.calls:
-            if call.call_id not in cancelled:
-                calls.begin(call)
+            calls.begin(call)
         for call_id in message.recorded_call_ids:
             calls.forget(call_id)
         for refused in message.refused_results:
