@@ -11,7 +11,7 @@ from dovetail.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Example", "nearest", "parse_examples", "read_examples"]
+__all__ = ["Example", "gather_examples", "nearest", "parse_examples", "read_examples"]
 
 _LABEL: Final = "Question:"
 
@@ -35,6 +35,28 @@ def read_examples(path: str | Path) -> list[Example]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the examples file {path} cannot be read: {error}") from error
     return parse_examples(text, source=str(path))
+
+
+def gather_examples(specs: Sequence[str], files: Sequence[str]) -> list[Example]:
+    """The ``EXAMPLES`` of modules that SPECs name as a whole, and those of files.
+
+    Raises:
+        UsageError: a module or file cannot be read, or its examples are none.
+    """
+    # Imported here because a planner, which imports this module, needs no SPECs.
+    from dovetail.tool_spec import load_module
+
+    examples: list[Example] = []
+    for spec in specs:
+        if spec.endswith(".json") or (":" in spec and spec.rpartition(":")[2].isidentifier()):
+            continue
+        found = getattr(load_module(spec), "EXAMPLES", ())
+        if not isinstance(found, list | tuple) or not all(isinstance(one, Example) for one in found):
+            raise UsageError(f"tools {spec}: EXAMPLES is no list of dovetail.Example")
+        examples += found
+    for file in files:
+        examples += read_examples(file)
+    return examples
 
 
 def parse_examples(text: str, *, source: str = "<examples>") -> list[Example]:

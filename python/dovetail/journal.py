@@ -96,17 +96,37 @@ class MemoryJournal:
                 return
             await self.grown(place)
 
-    def read(self, after_sequence: int, most: int) -> list[Event]:
-        """The events behind a number that are there already, so many at the most."""
-        until = min(after_sequence + most, len(self._facts))
-        return [self._event(sequence) for sequence in range(after_sequence + 1, until + 1)]
+    def read(self, after_sequence: int, most: int, most_bytes: int) -> list[Event]:
+        """The events behind a number that are there already.
+
+        Args:
+            after_sequence: the number.
+            most: how many at the most.
+            most_bytes: how many bytes they may have together, on the wire; a single event may have more.
+        """
+        events: list[Event] = []
+        for sequence in range(after_sequence + 1, min(after_sequence + most, len(self._facts)) + 1):
+            event = self._event(sequence)
+            most_bytes -= event.ByteSize()
+            if most_bytes < 0 and events:
+                break
+            events.append(event)
+        return events
 
     async def grown(self, after_sequence: int) -> None:
-        """Wait until there are events behind a number."""
-        while len(self._facts) <= after_sequence and not self.ended:
+        """Wait until there are events behind a number, or the run has ended."""
+        while not self.has_behind(after_sequence):
             reader: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._readers.append(reader)
+            self.wake(reader)
             await reader
+
+    def has_behind(self, after_sequence: int) -> bool:
+        """Whether there is something to read behind a number, or never will be."""
+        return len(self._facts) > after_sequence or self.ended
+
+    def wake(self, reader: asyncio.Future[None]) -> None:
+        """Let a future be done with the next event, unless it is done before."""
+        self._readers.append(reader)
 
     def _event(self, sequence: int) -> Event:
         name, fields = self._facts[sequence - 1]

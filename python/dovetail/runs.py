@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
@@ -10,7 +11,7 @@ from dovetail.errors import RunCancelledError, RunFailedError, UsageError
 from dovetail.v1 import RunState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from typing import Any
 
     from dovetail.journal import MemoryJournal
@@ -35,6 +36,7 @@ class Run:
         self.journal = journal
         # Given up with the end of the run: the journal alone is kept.
         self._life: Life | None = life
+        self._callbacks: list[Callable[[Run], None]] = []
 
     @property
     def state(self) -> RunState:
@@ -101,9 +103,19 @@ class Run:
         if self._life is not None:
             self._life.cancel(reason)
 
+    def add_done_callback(self, callback: Callable[[Run], None]) -> None:
+        """Have something called once the run has ended, in the event loop; soon, if it has ended already."""
+        if self._life is None:
+            asyncio.get_running_loop().call_soon(callback, self)
+        else:
+            self._callbacks.append(callback)
+
     def ended(self) -> None:
         """The life of the run is over. Said by the engine."""
         self._life = None
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback(self)
 
     async def wait(self) -> RunState:
         """Wait for the end of the run, and with it for the close of its streams and calls."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from dovetail.cli.command import Command
 from dovetail.cli.exits import INTERRUPTED, TERMINATED, abandon_output, end_process, end_process_after, is_closed_pipe
-from dovetail.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -128,28 +127,19 @@ def _serve(options: Namespace) -> int:
 
     given = {name: getattr(options, name) for settings in OPTIONS.values() for name in settings}
     settings = ServerSettings.load(given, config=options.config)
-    if not settings.models:
-        raise UsageError(
-            "no model is given; add --model PROVIDER:NAME (local:, openai:gpt-5-mini, vllm:NAME), "
-            'set DOVETAIL_MODELS, or write models = ["…"] below [serve] into dovetail.toml'
-        )
     with open_log(settings.log_level, settings.log_format):
         return run_loop(lambda: _serve_until_signal(settings))
 
 
 async def _serve_until_signal(settings: ServerSettings) -> int:
-    from dovetail_server.log import server_log
     from dovetail_server.server import Server
 
     ending = _Ending()
     async with Server(settings) as server:
         _say_what_is_served(server, settings)
-        server_log().info("serving", addresses=server.addresses, models=server.models, tools=len(server.tools))
         await ending.begun.wait()
-        server_log().info("draining", seconds=settings.drain_seconds)
         await server.drain()
         end_process_after(_PATIENCE_SECONDS, 0)
-    server_log().info("ended")
     return 0
 
 

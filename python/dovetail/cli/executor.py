@@ -91,8 +91,12 @@ async def _serve(served: Executor) -> int:
     from dovetail.executor import ExecutorRefusedError
     from dovetail.executor.signals import drained_by_signals
 
+    def drain() -> None:
+        complain("a second signal ends it at once")
+        served.drain()
+
     status = ANSWERED
-    with drained_by_signals(served.drain):
+    with drained_by_signals(drain):
         try:
             await served.serve()
         except ExecutorRefusedError as refused:

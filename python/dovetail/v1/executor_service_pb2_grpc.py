@@ -51,7 +51,7 @@ class ExecutorServiceServicer:
     def Attach(self, request_iterator, context):
         """Serves tools: calls down, results up. Role `execute`. The first message up must carry `hello` and nothing else; the first
         message down carries `welcome`. From then on each message carries whatever is at hand: in one message up, `progress` is read
-        before `results`; in one message down, `calls` before `cancelled_call_ids`.
+        before `results`; in one message down, `cancelled_call_ids` before `calls`.
 
         An executor sends something at least every `heartbeat_interval`, a heartbeat if nothing else; the server answers each
         heartbeat with one. An executor that was not heard for `lease` is lost: calls of tools that are read-only or idempotent are

@@ -38,7 +38,7 @@ class ExecutorServiceStub:
     Attach: _grpc.StreamStreamMultiCallable[_executor_service_pb2.AttachRequest, _executor_service_pb2.AttachResponse]
     """Serves tools: calls down, results up. Role `execute`. The first message up must carry `hello` and nothing else; the first
     message down carries `welcome`. From then on each message carries whatever is at hand: in one message up, `progress` is read
-    before `results`; in one message down, `calls` before `cancelled_call_ids`.
+    before `results`; in one message down, `cancelled_call_ids` before `calls`.
 
     An executor sends something at least every `heartbeat_interval`, a heartbeat if nothing else; the server answers each
     heartbeat with one. An executor that was not heard for `lease` is lost: calls of tools that are read-only or idempotent are
@@ -64,7 +64,7 @@ class ExecutorServiceAsyncStub(ExecutorServiceStub):
     Attach: _aio.StreamStreamMultiCallable[_executor_service_pb2.AttachRequest, _executor_service_pb2.AttachResponse]  # type: ignore[assignment]
     """Serves tools: calls down, results up. Role `execute`. The first message up must carry `hello` and nothing else; the first
     message down carries `welcome`. From then on each message carries whatever is at hand: in one message up, `progress` is read
-    before `results`; in one message down, `calls` before `cancelled_call_ids`.
+    before `results`; in one message down, `cancelled_call_ids` before `calls`.
 
     An executor sends something at least every `heartbeat_interval`, a heartbeat if nothing else; the server answers each
     heartbeat with one. An executor that was not heard for `lease` is lost: calls of tools that are read-only or idempotent are
@@ -93,7 +93,7 @@ class ExecutorServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_executor_service_pb2.AttachResponse], _abc.AsyncIterator[_executor_service_pb2.AttachResponse]]:
         """Serves tools: calls down, results up. Role `execute`. The first message up must carry `hello` and nothing else; the first
         message down carries `welcome`. From then on each message carries whatever is at hand: in one message up, `progress` is read
-        before `results`; in one message down, `calls` before `cancelled_call_ids`.
+        before `results`; in one message down, `cancelled_call_ids` before `calls`.
 
         An executor sends something at least every `heartbeat_interval`, a heartbeat if nothing else; the server answers each
         heartbeat with one. An executor that was not heard for `lease` is lost: calls of tools that are read-only or idempotent are

@@ -1,0 +1,77 @@
+"""The tools that runs may use: those of the server's own process and those of its executors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dovetail.tool_set import ToolSet
+from dovetail_server.executors import Executors
+from dovetail_server.refusal import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dovetail.tools import Tool
+    from dovetail_server.callers import Caller
+    from dovetail_server.settings import ServerSettings
+    from dovetail_server.tool_pool import ToolPool
+
+__all__ = ["Catalogue"]
+
+_MOST_SETS = 256
+
+
+class Catalogue:
+    """Every tool by its name, and the sets that runs were given.
+
+    Args:
+        own: the tools of the server's own process.
+        settings: the limits of executors.
+
+    Attributes:
+        own: the tools of the server's own process.
+        executors: the executors, with the tools that they serve.
+    """
+
+    def __init__(self, own: ToolSet, settings: ServerSettings) -> None:
+        self.own = own
+        self.executors = Executors(settings, own, self._changed)
+        # Compiled schemas are worth keeping: runs ask for the same few sets again and again.
+        self._sets: dict[tuple[tuple[str, ...], frozenset[str] | None], ToolSet] = {}
+
+    def _changed(self) -> None:
+        self._sets.clear()
+
+    def find(self, name: str) -> Tool | ToolPool | None:
+        """A tool of this process, or one that executors serve."""
+        own = self.own.get(name)
+        if own is not None:
+            return own
+        return next((pool for pool in self.executors.pools() if pool.tool.name == name), None)
+
+    def choose(self, names: Sequence[str], caller: Caller) -> ToolSet:
+        """The tools that a caller asks for by name, or all that it may use.
+
+        Raises:
+            Refusal: there is no such tool, or the caller may not use it.
+        """
+        key = (tuple(names), caller.tools)
+        known = self._sets.get(key)
+        if known is None:
+            known = ToolSet(self._chosen(names, caller))
+            if len(self._sets) >= _MOST_SETS:
+                self._sets.clear()
+            self._sets[key] = known
+        return known
+
+    def _chosen(self, names: Sequence[str], caller: Caller) -> list[Tool]:
+        served = {pool.tool.name: pool.tool for pool in self.executors.pools()}
+        every = {**{tool.name: tool for tool in self.own}, **served}
+        if not names:
+            return [tool for name, tool in every.items() if caller.allows(name)]
+        for index, name in enumerate(names):
+            if not caller.allows(name):
+                raise Refusal.tool_not_allowed(name)
+            if name not in every:
+                raise Refusal.tool_not_found(name, f"tools[{index}]")
+        return [every[name] for name in dict.fromkeys(names)]

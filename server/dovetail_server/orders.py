@@ -1,0 +1,163 @@
+"""Requests for runs: checked field by field, and turned into what the engine takes."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from dovetail.examples import Example
+from dovetail.limits import Limits
+from dovetail.tool_set import ToolSet
+from dovetail.v1 import Strategy
+from dovetail_server.client_tools import ClientTools, inline_tools
+from dovetail_server.refusal import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dovetail import v1
+    from dovetail.models.protocol import Model
+    from dovetail_server.callers import Caller
+    from dovetail_server.catalogue import Catalogue
+    from dovetail_server.settings import ServerSettings
+
+__all__ = ["Order", "OrderDesk"]
+
+_RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_MOST_EXAMPLES = 256
+_MOST_EXAMPLE_BYTES = 256 * 1024
+_MOST_METADATA = 64
+_MOST_METADATA_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A run as it was asked for, ready to be started."""
+
+    run_id: str
+    question: str
+    tools: ToolSet
+    client_tools: ClientTools | None
+    model: Model
+    examples: Sequence[Example] | None
+    limits: Limits
+    metadata: Mapping[str, str] | None
+
+
+class OrderDesk:
+    """Checks requests.
+
+    Args:
+        settings: what a run may ask for at the most.
+        models: the models that are offered, by name, the default first.
+        catalogue: the tools.
+    """
+
+    def __init__(self, settings: ServerSettings, models: Mapping[str, Model], catalogue: Catalogue) -> None:
+        self._settings = settings
+        self._models = models
+        self._catalogue = catalogue
+        self._limits = settings.limits()
+
+    def check(self, request: v1.CreateRunRequest, caller: Caller, *, on_stream: bool) -> Order:
+        """Turn a request into an order.
+
+        Raises:
+            Refusal: a field cannot be used.
+        """
+        if request.run_id and not _RUN_ID.fullmatch(request.run_id):
+            what = "must be 1 to 64 lower-case letters, digits and hyphens, beginning with a letter or digit"
+            raise Refusal.invalid_field("run_id", what)
+        self._check_question(request.question)
+        if not on_stream and request.client_tools:
+            raise Refusal.invalid_field("client_tools", "can be carried out on a stream only: use StreamRun")
+        if not on_stream and request.cancel_on_disconnect:
+            raise Refusal.invalid_field("cancel_on_disconnect", "needs a stream: use StreamRun")
+        if request.strategy not in (Strategy.STRATEGY_UNSPECIFIED, Strategy.STRATEGY_COMPILE):
+            what = f"{request.strategy} is not known to this server; STRATEGY_COMPILE is"
+            raise Refusal.invalid_field("strategy", what)
+        metadata = dict(request.metadata) if request.metadata else None
+        if metadata is not None:
+            _check_metadata(metadata)
+        tools, client_tools = self._tools(request, caller)
+        return Order(
+            run_id=request.run_id or f"run-{uuid.uuid4().hex[:16]}",
+            question=request.question,
+            tools=tools,
+            client_tools=client_tools,
+            model=self._model(request.model),
+            examples=_examples(request.examples) if request.examples else None,
+            limits=self._bounded(request.limits) if request.HasField("limits") else self._limits,
+            metadata=metadata,
+        )
+
+    def _check_question(self, question: str) -> None:
+        if not question.strip():
+            raise Refusal.invalid_field("question", "is empty")
+        size = len(question.encode())
+        if size > self._settings.max_question_bytes:
+            what = f"has {size:,} bytes; this server takes {self._settings.max_question_bytes:,}"
+            raise Refusal.invalid_field("question", what)
+
+    def _model(self, name: str) -> Model:
+        if not name:
+            return next(iter(self._models.values()))
+        found = self._models.get(name)
+        if found is None:
+            offered = ", ".join(self._models)
+            raise Refusal.invalid_field("model", f"{name[:100]!r} is not offered by this server; it offers {offered}")
+        return found
+
+    def _tools(self, request: v1.CreateRunRequest, caller: Caller) -> tuple[ToolSet, ClientTools | None]:
+        # Who brings tools and names none of the server's wants no others.
+        chosen = self._catalogue.choose(request.tools, caller) if request.tools or not request.client_tools else ()
+        if not request.client_tools:
+            if not chosen:
+                raise Refusal.no_tools()
+            return chosen if isinstance(chosen, ToolSet) else ToolSet(chosen), None
+        client_tools = ClientTools()
+        brought = inline_tools(request.client_tools, "client_tools", client_tools)
+        for index, tool in enumerate(brought):
+            if tool.name in (one.name for one in chosen):
+                raise Refusal.invalid_field(f"client_tools[{index}].name", f"{tool.name!r} is a tool of the server too")
+        return ToolSet([*chosen, *brought]), client_tools
+
+    def _bounded(self, asked: v1.Limits) -> Limits:
+        bounds: dict[str, float | int | None] = {}
+        for bound in fields(Limits):
+            ours = getattr(self._limits, bound.name)
+            if not asked.HasField(bound.name):
+                bounds[bound.name] = ours
+                continue
+            value = getattr(asked, bound.name)
+            if bound.name == "deadline":
+                value = value.seconds + value.nanos / 1e9
+            if value < 0 or (value == 0 and bound.name != "max_replans"):
+                raise Refusal.invalid_field(f"limits.{bound.name}", f"is {value:g}; it must be above 0")
+            bounds[bound.name] = value if ours is None else min(value, ours)
+        return Limits(**bounds)  # type: ignore[arg-type]  # each has the type of its bound
+
+
+def _check_metadata(metadata: Mapping[str, str]) -> None:
+    if len(metadata) > _MOST_METADATA:
+        what = f"has {len(metadata)} entries; there may be {_MOST_METADATA}"
+        raise Refusal.invalid_field("metadata", what)
+    size = sum(len(key.encode()) + len(value.encode()) for key, value in metadata.items())
+    if size > _MOST_METADATA_BYTES:
+        raise Refusal.invalid_field("metadata", f"has {size:,} bytes; there may be {_MOST_METADATA_BYTES:,}")
+
+
+def _examples(given: Sequence[v1.PlanExample]) -> list[Example]:
+    if len(given) > _MOST_EXAMPLES:
+        raise Refusal.invalid_field("examples", f"there are {len(given)}; there may be {_MOST_EXAMPLES}")
+    size = 0
+    for index, one in enumerate(given):
+        for name, text in (("question", one.question), ("plan", one.plan)):
+            if not text.strip():
+                raise Refusal.invalid_field(f"examples[{index}].{name}", "is empty")
+        size += len(one.question.encode()) + len(one.plan.encode())
+    if size > _MOST_EXAMPLE_BYTES:
+        raise Refusal.invalid_field("examples", f"have {size:,} bytes; there may be {_MOST_EXAMPLE_BYTES:,}")
+    return [Example(one.question, one.plan) for one in given]

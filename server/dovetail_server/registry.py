@@ -1,0 +1,214 @@
+"""The runs of a server: those in flight, and those that ended and are kept for a while."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dovetail import v1
+from dovetail.v1 import RunState
+from dovetail_server.log import server_log
+from dovetail_server.refusal import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dovetail.runs import Run
+    from dovetail_server.client_tools import ClientTools
+    from dovetail_server.settings import ServerSettings
+
+__all__ = ["HostedRun", "Registry", "fingerprint"]
+
+
+@dataclass(slots=True, eq=False)
+class HostedRun:
+    """A run, and what the server remembers of its creation.
+
+    Attributes:
+        number: its place among all runs of the server.
+        run: the run.
+        request: the fingerprint of the request that created it.
+        created: when, in nanoseconds since the epoch.
+        client_tools: its client's own tools, if it brought some.
+    """
+
+    number: int
+    run: Run
+    request: bytes
+    created: int
+    client_tools: ClientTools | None
+
+    def to_proto(self) -> v1.Run:
+        """The run as the wire shows it."""
+        journal = self.run.journal
+        started = journal.read(0, 1, 0)[0].run_started
+        shown = v1.Run(
+            run_id=self.run.run_id,
+            question=self.run.question,
+            state=self.run.state,
+            model=started.model,
+            strategy=started.strategy,
+            tools=started.tools,
+            limits=started.limits,
+            metadata=started.metadata,
+            last_sequence=len(journal),
+            awaiting_approval=self.run.awaiting_approval,
+        )
+        shown.create_time.FromNanoseconds(self.created)
+        answered = journal.latest("run_answered")
+        if answered is not None:
+            shown.answer = answered.run_answered.answer
+        if journal.ended:
+            last = journal.last
+            shown.end_time.CopyFrom(last.time)
+            shown.usage.CopyFrom(last.run_ended.usage)
+            if last.run_ended.HasField("failure"):
+                shown.failure.CopyFrom(last.run_ended.failure)
+        return shown
+
+
+class Registry:
+    """Runs by their names.
+
+    Args:
+        settings: how many there may be, and how long those that ended are kept.
+    """
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._settings = settings
+        self._log = server_log()
+        self._runs: dict[str, HostedRun] = {}
+        self._numbers = 0
+        # Those that ended, in the order in which they did, each with the time.
+        self._ended: deque[tuple[float, str]] = deque()
+
+    @property
+    def in_flight(self) -> int:
+        """How many runs have not ended."""
+        return len(self._runs) - len(self._ended)
+
+    def running(self) -> list[Run]:
+        """The runs that have not ended."""
+        return [hosted.run for hosted in self._runs.values() if not hosted.run.journal.ended]
+
+    def find(self, run_id: str, request: bytes) -> HostedRun | None:
+        """The run that this request created, if it did.
+
+        Raises:
+            Refusal: another request created a run of that name.
+        """
+        known = self._runs.get(run_id)
+        if known is not None and known.request != request:
+            raise Refusal.run_already_exists(run_id)
+        return known
+
+    def get(self, run_id: str) -> HostedRun:
+        """A run.
+
+        Raises:
+            Refusal: there is none.
+        """
+        self._forget()
+        known = self._runs.get(run_id)
+        if known is None:
+            raise Refusal.run_not_found(run_id)
+        return known
+
+    def add(self, request: bytes, start: Callable[[], Run], client_tools: ClientTools | None) -> HostedRun:
+        """Start a run and remember it.
+
+        Raises:
+            Refusal: there are too many already.
+        """
+        self._forget()
+        if self.in_flight >= self._settings.max_runs:
+            most = self._settings.max_runs
+            raise Refusal.limit_reached("max_runs", most, f"{most} runs are in flight; try again when some have ended")
+        run = start()
+        self._numbers += 1
+        hosted = HostedRun(self._numbers, run, request, time.time_ns(), client_tools)
+        self._runs[run.run_id] = hosted
+        run.add_done_callback(self._run_ended)
+        return hosted
+
+    def page(self, request: v1.ListRunsRequest) -> v1.ListRunsResponse:
+        """A page of runs, the latest first.
+
+        Raises:
+            Refusal: the size is negative, or the token is none of ours.
+        """
+        self._forget()
+        size = page_size(request.page_size)
+        below = _number_of(request.page_token)
+        found: list[HostedRun] = []
+        for hosted in self._newest(below):
+            if _fits(hosted, request):
+                if len(found) == size:
+                    token = base64.urlsafe_b64encode(str(found[-1].number).encode()).decode()
+                    return v1.ListRunsResponse(runs=[one.to_proto() for one in found], next_page_token=token)
+                found.append(hosted)
+        return v1.ListRunsResponse(runs=[one.to_proto() for one in found])
+
+    def _newest(self, below: int | None) -> Iterator[HostedRun]:
+        for hosted in reversed(self._runs.values()):
+            if below is None or hosted.number < below:
+                yield hosted
+
+    def _run_ended(self, run: Run) -> None:
+        self._ended.append((time.monotonic(), run.run_id))
+        end = run.journal.last.run_ended
+        self._log.info(
+            "run",
+            run_id=run.run_id,
+            state=RunState.Name(end.state).removeprefix("RUN_STATE_"),
+            reason=v1.FailureReason.Name(end.failure.reason).removeprefix("FAILURE_REASON_"),
+            duration_ms=round(end.duration.ToNanoseconds() / 1e6, 3),
+            events=len(run.journal),
+            model_calls=end.model_calls,
+            tokens=end.usage.prompt_tokens + end.usage.completion_tokens,
+        )
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go of runs that ended long ago, or of the oldest of too many."""
+        oldest = time.monotonic() - self._settings.keep_seconds
+        while self._ended and (len(self._ended) > self._settings.keep_runs or self._ended[0][0] < oldest):
+            _, run_id = self._ended.popleft()
+            del self._runs[run_id]
+
+
+def fingerprint(request: v1.CreateRunRequest) -> bytes:
+    """What two equal requests have in common, and no others."""
+    return hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
+
+
+def page_size(asked: int) -> int:
+    """How many a page may hold.
+
+    Raises:
+        Refusal: less than none was asked for.
+    """
+    if asked < 0:
+        raise Refusal.invalid_field("page_size", f"is {asked}; it must not be negative")
+    return min(asked, 1000) or 50
+
+
+def _number_of(token: str) -> int | None:
+    if not token:
+        return None
+    try:
+        return int(base64.b64decode(token, altchars=b"-_", validate=True))
+    except ValueError:
+        raise Refusal.invalid_field("page_token", "is none that this server gave") from None
+
+
+def _fits(hosted: HostedRun, request: v1.ListRunsRequest) -> bool:
+    if request.states and hosted.run.state not in request.states:
+        return False
+    if request.HasField("created_from") and hosted.created < request.created_from.ToNanoseconds():
+        return False
+    return not (request.HasField("created_before") and hosted.created >= request.created_before.ToNanoseconds())
