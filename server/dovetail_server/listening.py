@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import os
 import re
@@ -48,7 +49,7 @@ def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
     ]
 
 
-def listen(server: grpc.aio.Server, settings: ServerSettings) -> list[str]:
+async def listen(server: grpc.aio.Server, settings: ServerSettings) -> list[str]:
     """Bind every address of the settings. The server accepts once it is started.
 
     Returns:
@@ -64,15 +65,15 @@ def listen(server: grpc.aio.Server, settings: ServerSettings) -> list[str]:
         if address.startswith("unix:"):
             bound.append(_listen_on_socket(server, address, credentials))
         else:
-            bound.append(_listen_on_port(server, address, credentials, settings))
+            bound.append(await _listen_on_port(server, address, credentials, settings))
     return bound
 
 
-def _listen_on_port(
+async def _listen_on_port(
     server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None, settings: ServerSettings
 ) -> str:
     host, port = _host_and_port(address)
-    ips = _resolved(address, host)
+    ips = await _resolved(address, host)
     if not all(ip.is_loopback for ip in ips):
         _check_guarded(address, settings)
     for ip in ips:
@@ -112,9 +113,10 @@ def _host_and_port(address: str) -> tuple[str, int]:
     return match[1] or match[2], int(match[3])
 
 
-def _resolved(address: str, host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+async def _resolved(address: str, host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         raise UsageError(f"{address}: the host {host} is not known: {error}") from error
     return [ipaddress.ip_address(ip) for ip in dict.fromkeys(str(one[4][0]) for one in found)]

@@ -34,7 +34,7 @@ async def listening(**given: Any) -> AsyncIterator[list[str]]:
     server = grpc.aio.server(interceptors=[Door(settings)], options=channel_options(settings))
     add_RunServiceServicer_to_server(Runs(), server)
     try:
-        addresses = listen(server, settings)
+        addresses = await listen(server, settings)
         await server.start()
         yield addresses
     finally:
