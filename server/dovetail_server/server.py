@@ -110,7 +110,7 @@ class Server:
             self._runs = RunService(engine, OrderDesk(settings, self._models, self._catalogue), self._registry, joiner)
             self._server = grpc.aio.server(interceptors=(Door(settings),), options=channel_options(settings))
             self._add_services(self._server)
-            self.addresses = listen(self._server, settings)
+            self.addresses = await listen(self._server, settings)
             await self._server.start()
             stack.push_async_callback(self._close)
             await self._say(health_pb2.HealthCheckResponse.SERVING)
