@@ -154,7 +154,7 @@ def test_a_server_is_guarded_by_tls_and_tokens_and_logs_no_secret(tmp_path: Path
             stub.CreateRun(request, metadata=bearer(token), timeout=BOUND)
             watch = stub.WatchRun(v1.WatchRunRequest(run_id="a"), metadata=bearer(token), timeout=BOUND)
             events = [event for response in watch for event in response.events]
-            assert events[-1].run_ended.state == v1.RunState.RUN_STATE_SUCCEEDED
+            assert events[-1].run_ended.state == v1.RunState.RUN_STATE_ANSWERED
         server.process.send_signal(signal.SIGTERM)
         status, log = server.ends()
     assert status == 0
