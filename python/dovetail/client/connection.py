@@ -26,6 +26,8 @@ _OPTIONS = (
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # Channels of one address share their connections otherwise: a new one would be given that which has just gone dead.
+    ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),
     # In spite of its name this bounds one attempt to connect, and a handshake over a slow line takes its time.
     ("grpc.min_reconnect_backoff_ms", 5_000),

@@ -183,6 +183,7 @@ class Calls:
 
     def _stop(self, call: _Call) -> None:
         self._leave(call)
+        self._outbox.drop_progress(call.call_id)
         task = call.task
         if task is not None and not task.done():
             task.cancel()
@@ -196,7 +197,6 @@ class Calls:
         del self._out[call.call_id]
         if call.fencing_number == self._session:
             self._taken -= 1
-        self._outbox.drop_progress(call.call_id)
 
     def _let_go(self, task: asyncio.Task[None]) -> None:
         self._abandoned.discard(task)
