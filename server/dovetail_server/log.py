@@ -1,6 +1,6 @@
 """The server's log: structured lines on standard error, JSON for machines and colours for people.
 
-What is logged are names, codes, sizes and times; never tokens, and neither arguments nor outputs unless asked for.
+What is logged are names, codes, counts and times; never tokens, and neither arguments nor outputs unless asked for.
 Outside `open_log` only warnings and errors are logged, as text to the standard library's logger `dovetail_server`: a
 server inside another program is quiet, and its log is that program's to direct.
 """

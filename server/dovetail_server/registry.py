@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from dovetail import v1
 from dovetail.v1 import RunState
 from dovetail_server.log import server_log
+from dovetail_server.payloads import payloads_of
 from dovetail_server.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -170,6 +171,7 @@ class Registry:
             events=len(run.journal),
             model_calls=end.model_calls,
             tokens=end.usage.prompt_tokens + end.usage.completion_tokens,
+            **(payloads_of(run.journal) if self._settings.log_payloads else {}),
         )
         self._forget()
 

@@ -95,7 +95,7 @@ class ServerSettings(LayeredSettings):
     log_format: Literal["json", "console"] | None = None
     """json or console; console on a terminal and json elsewhere if not given"""
     log_payloads: bool = False
-    """log arguments and outputs too, not only their sizes"""
+    """log question, arguments, outputs and answer with each run"""
 
     _split = field_validator("listen", "models", "tools", "examples", mode="before")(split_names)
 

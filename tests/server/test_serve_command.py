@@ -161,7 +161,21 @@ def test_a_server_is_guarded_by_tls_and_tokens_and_logs_no_secret(tmp_path: Path
     assert '"caller":"ci"' in log
     assert token not in log
     assert "canary" not in log
-    assert "42" not in [str(value) for line in log.splitlines() for value in json.loads(line).values()]
+    assert not {"question", "answer", "tasks"} & {key for line in log.splitlines() for key in json.loads(line)}
+
+
+def test_a_log_that_is_asked_to_tells_what_runs_were_about(tmp_path: Path) -> None:
+    model = recording(tmp_path, '1. double(21)\n2. join("$1")')
+    arguments = ("--model", model, "--tools", "tools.py:double", "--log-payloads")
+    with serving(tmp_path, *arguments) as server:
+        with server.stub() as stub:
+            stub.CreateRun(v1.CreateRunRequest(run_id="a", question="How much?"), timeout=BOUND)
+            list(stub.WatchRun(v1.WatchRunRequest(run_id="a"), timeout=BOUND))
+        server.process.send_signal(signal.SIGTERM)
+        _, log = server.ends()
+    (run,) = [line for line in map(json.loads, log.splitlines()) if line["event"] == "run"]
+    assert (run["question"], run["answer"]) == ("How much?", "42")
+    assert run["tasks"] == {"1": {"arguments": '{"number":21}', "output": "42"}}
 
 
 @pytest.mark.parametrize(
