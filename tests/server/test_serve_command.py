@@ -18,6 +18,8 @@ import pytest
 from commandline import BOUND, COMMAND, TOOLS, dovetail, environment, recording
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
+from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
 from certificates import Authority
 from doorway import bearer, refusal_of
@@ -162,6 +164,23 @@ def test_a_server_is_guarded_by_tls_and_tokens_and_logs_no_secret(tmp_path: Path
     assert token not in log
     assert "canary" not in log
     assert not {"question", "answer", "tasks"} & {key for line in log.splitlines() for key in json.loads(line)}
+
+
+def test_health_and_reflection_need_no_token(tmp_path: Path) -> None:
+    dovetail(tmp_path, "token", "ci", "--role", "run", "--file", "tokens.toml")
+    arguments = ("--model", recording(tmp_path, "1. join()"), "--tokens", "tokens.toml")
+    with serving(tmp_path, *arguments) as server, grpc.insecure_channel(server.addresses[0]) as channel:
+        services = [f"dovetail.v1.{name}Service" for name in ("Run", "Plan", "Tool", "Executor")]
+        for service in ("", *services):
+            asked = HealthStub(channel).Check(HealthCheckRequest(service=service), timeout=BOUND)
+            assert asked.status == HealthCheckResponse.SERVING
+        stub = ServerReflectionStub(channel)
+        (listed,) = stub.ServerReflectionInfo(iter([ServerReflectionRequest(list_services="")]), timeout=BOUND)
+        assert {one.name for one in listed.list_services_response.service} >= set(services)
+        server.process.send_signal(signal.SIGTERM)
+        status, log = server.ends()
+    assert status == 0
+    assert '"rpc"' not in log
 
 
 def test_a_log_that_is_asked_to_tells_what_runs_were_about(tmp_path: Path) -> None:
