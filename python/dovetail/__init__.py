@@ -10,13 +10,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dovetail.call_context import CallContext
+    from dovetail.client import Client, RemoteRun, SyncClient
     from dovetail.embedding import run
     from dovetail.engine import Engine
     from dovetail.errors import (
+        AccessDeniedError,
+        AlreadyExistsError,
         DovetailError,
+        InvalidRequestError,
+        LimitReachedError,
         ModelError,
+        NotFoundError,
+        NotPossibleError,
         RunCancelledError,
         RunFailedError,
+        ServerError,
+        ServerUnavailableError,
         ToolDefinitionError,
         UsageError,
     )
@@ -29,16 +38,27 @@ if TYPE_CHECKING:
     from dovetail.tools import Tool, tool
 
 __all__ = [
+    "AccessDeniedError",
+    "AlreadyExistsError",
     "CallContext",
+    "Client",
     "DovetailError",
     "Engine",
     "Example",
     "Executor",
+    "InvalidRequestError",
+    "LimitReachedError",
     "Limits",
     "ModelError",
+    "NotFoundError",
+    "NotPossibleError",
+    "RemoteRun",
     "Run",
     "RunCancelledError",
     "RunFailedError",
+    "ServerError",
+    "ServerUnavailableError",
+    "SyncClient",
     "Tool",
     "ToolDefinitionError",
     "ToolSet",
@@ -50,11 +70,14 @@ __all__ = [
 
 _MODULES = {
     "CallContext": "call_context",
+    "Client": "client",
     "Engine": "engine",
     "Example": "examples",
     "Executor": "executor",
     "Limits": "limits",
+    "RemoteRun": "client",
     "Run": "runs",
+    "SyncClient": "client",
     "Tool": "tools",
     "ToolSet": "tool_set",
     "open_model": "models.provider",

@@ -5,9 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from dovetail.v1 import FailureReason
 
-__all__ = ["DovetailError", "ModelError", "RunCancelledError", "RunFailedError", "ToolDefinitionError", "UsageError"]
+__all__ = [
+    "AccessDeniedError",
+    "AlreadyExistsError",
+    "DovetailError",
+    "InvalidRequestError",
+    "LimitReachedError",
+    "ModelError",
+    "NotFoundError",
+    "NotPossibleError",
+    "RunCancelledError",
+    "RunFailedError",
+    "ServerError",
+    "ServerUnavailableError",
+    "ToolDefinitionError",
+    "UsageError",
+]
 
 
 class DovetailError(Exception):
@@ -48,3 +65,57 @@ class RunFailedError(DovetailError):
 
 class RunCancelledError(DovetailError):
     """A run was cancelled before it had an answer."""
+
+
+class ServerError(DovetailError):
+    """A server refused a request, failed at it, or was not reached. The message is the server's, and names the fields.
+
+    Attributes:
+        code: the name of the gRPC status, ``NOT_FOUND``.
+        reason: the name of the `ErrorReason`, ``RUN_NOT_FOUND``; empty if no server of Dovetail gave one.
+        metadata: what the reason is about: ``{"run_id": "…"}``.
+        violations: the fields that cannot be used, each with what is wrong with it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "UNKNOWN",
+        reason: str = "",
+        metadata: Mapping[str, str] | None = None,
+        violations: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.metadata: Mapping[str, str] = dict(metadata or {})
+        self.violations: Sequence[tuple[str, str]] = list(violations)
+
+
+class InvalidRequestError(ServerError):
+    """A field of the request cannot be used, or a message came at the wrong place of a stream."""
+
+
+class NotFoundError(ServerError):
+    """There is no such run or tool, or not any more."""
+
+
+class AlreadyExistsError(ServerError):
+    """The name is in use: a ``run_id`` by the run of another request."""
+
+
+class AccessDeniedError(ServerError):
+    """The token is missing or not valid, lacks a role, or may not use a tool."""
+
+
+class LimitReachedError(ServerError):
+    """A limit of the server is reached; ``metadata`` has its name and value."""
+
+
+class NotPossibleError(ServerError):
+    """What was asked does not fit how things stand: a task that does not wait for approval, a server without tools."""
+
+
+class ServerUnavailableError(ServerError):
+    """No server was reached, or a stream broke and could not be resumed. The same request may succeed later."""

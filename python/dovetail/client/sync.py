@@ -1,0 +1,331 @@
+"""The client for synchronous code: the same calls, carried out on one event loop in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from concurrent.futures import CancelledError as FutureCancelledError
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from dovetail.client.client import Client
+from dovetail.errors import UsageError
+from dovetail.threads import shared_threads
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterable, Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from dovetail import v1
+    from dovetail.client.approvals import Approval
+    from dovetail.client.connection import Connection
+    from dovetail.client.remote_run import RemoteRun
+    from dovetail.v1 import Event, RunState
+
+__all__ = ["SyncClient", "SyncRun"]
+
+T = TypeVar("T")
+
+
+class SyncClient:
+    """Speaks to a server, from any thread. A context manager; `close` it if it is not used as one.
+
+    The methods are those of `Client`, without `await`; iterators are plain ones.
+
+    Args:
+        server: where the server is, ``HOST:PORT`` or ``unix:PATH``; or a `Connection`.
+        **options: as of `Client`.
+
+    Raises:
+        UsageError: an option cannot be used, or a certificate cannot be read.
+    """
+
+    def __init__(self, server: str | Connection, **options: Any) -> None:
+        client = Client(server, **options)
+        self._client = client
+        self._side = side = _Side()
+        try:
+            side.wait_for(client.__aenter__())
+        except BaseException:
+            side.stop()
+            raise
+        # Also at the exit of the interpreter, which must not meet a loop that still runs.
+        self._finish = weakref.finalize(self, _finish, client, side)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all streams, close the connection and end the thread. A second time does nothing."""
+        self._finish()
+
+    def create(self, question: str, **request: Any) -> SyncRun:
+        """Start a run. See `Client.create`.
+
+        Raises:
+            ServerError: as of `Client.create`.
+        """
+        return self._handle(self._side.wait_for(self._client.create(question, **request)))
+
+    def stream(
+        self, question: str, *, on_approval: Callable[[Approval], v1.ApprovalDecision] | None = None, **request: Any
+    ) -> SyncRun:
+        """Start a run whose plans may call tools of this process. See `Client.stream`.
+
+        Args:
+            question: what to answer.
+            on_approval: decides about each task that waits for approval; called in a thread.
+            **request: as of `Client.stream`.
+
+        Raises:
+            ServerError: as of `Client.stream`.
+        """
+        if on_approval is not None:
+            decide = on_approval
+
+            async def in_a_thread(asked: Approval) -> v1.ApprovalDecision:
+                return cast("v1.ApprovalDecision", await shared_threads.run(lambda: decide(asked), {}))
+
+            request["on_approval"] = in_a_thread
+        return self._handle(self._side.wait_for(self._client.stream(question, **request)))
+
+    def run(self, run_id: str) -> SyncRun:
+        """The handle of a run that was started before. See `Client.run`."""
+        return self._handle(self._client.run(run_id))
+
+    def get(self, run_id: str) -> v1.Run:
+        """Ask how a run stands. See `Client.get`.
+
+        Raises:
+            ServerError: as of `Client.get`.
+        """
+        return self._side.wait_for(self._client.get(run_id))
+
+    def list(self, states: Iterable[v1.RunState] = (), **filters: Any) -> Generator[v1.Run, None, None]:
+        """The runs of the server, the latest first. See `Client.list`.
+
+        Raises:
+            ServerError: as of `Client.list`.
+        """
+        return self._side.iterate(self._client.list(states, **filters))
+
+    def cancel(self, run_id: str, reason: str = "cancelled by its owner") -> v1.Run:
+        """Cancel a run. See `Client.cancel`.
+
+        Raises:
+            ServerError: as of `Client.cancel`.
+        """
+        return self._side.wait_for(self._client.cancel(run_id, reason))
+
+    def approve(
+        self, run_id: str, task_id: int, arguments: Mapping[str, Any] | str | None = None, reason: str = ""
+    ) -> v1.Run:
+        """Let a task be called that waits for approval. See `Client.approve`.
+
+        Raises:
+            ServerError: as of `Client.approve`.
+        """
+        return self._side.wait_for(self._client.approve(run_id, task_id, arguments, reason))
+
+    def reject(self, run_id: str, task_id: int, reason: str = "") -> v1.Run:
+        """Let a task fail that waits for approval. See `Client.reject`.
+
+        Raises:
+            ServerError: as of `Client.reject`.
+        """
+        return self._side.wait_for(self._client.reject(run_id, task_id, reason))
+
+    def tools(self, *, page_size: int = 0) -> Generator[v1.Tool, None, None]:
+        """The tools that the token may use, by name. See `Client.tools`.
+
+        Raises:
+            ServerError: as of `Client.tools`.
+        """
+        return self._side.iterate(self._client.tools(page_size=page_size))
+
+    def tool(self, name: str) -> v1.Tool:
+        """One tool. See `Client.tool`.
+
+        Raises:
+            ServerError: as of `Client.tool`.
+        """
+        return self._side.wait_for(self._client.tool(name))
+
+    def compile_plan(self, pieces: str | Iterable[str], **options: Any) -> Generator[v1.Step, None, None]:
+        """Have a plan read as it is written. See `Client.compile_plan`; the pieces are taken in another thread.
+
+        Raises:
+            ServerError: as of `Client.compile_plan`.
+        """
+        text = pieces if isinstance(pieces, str) else _taken_in_a_thread(pieces)
+        return self._side.iterate(self._client.compile_plan(text, **options))
+
+    def _handle(self, run: RemoteRun) -> SyncRun:
+        return SyncRun(run, self._side)
+
+
+class SyncRun:
+    """The handle of a run, for synchronous code. Its methods are those of `RemoteRun`.
+
+    Attributes:
+        run_id: the run's name.
+    """
+
+    def __init__(self, run: RemoteRun, side: _Side) -> None:
+        self.run_id = run.run_id
+        self._run = run
+        self._side = side
+
+    @property
+    def state(self) -> RunState:
+        """How the run stood when it was last heard of. See `RemoteRun.state`."""
+        return self._run.state
+
+    def get(self) -> v1.Run:
+        """Ask how the run stands.
+
+        Raises:
+            ServerError: as of `RemoteRun.get`.
+        """
+        return self._side.wait_for(self._run.get())
+
+    def events(self, after_sequence: int = 0) -> Generator[Event, None, None]:
+        """The events of the run, until its end. See `RemoteRun.events`.
+
+        Raises:
+            ServerError: as of `RemoteRun.events`.
+        """
+        for batch in self._side.iterate(self._run.batches(after_sequence)):
+            yield from batch
+
+    def batches(self, after_sequence: int = 0) -> Generator[list[Event], None, None]:
+        """The events in the lists in which they came. See `RemoteRun.batches`.
+
+        Raises:
+            ServerError: as of `RemoteRun.events`.
+        """
+        return self._side.iterate(self._run.batches(after_sequence))
+
+    def answer(self) -> str:
+        """Wait for the answer.
+
+        Raises:
+            RunFailedError: the run ended without an answer.
+            RunCancelledError: the run was cancelled.
+            ServerError: as of `RemoteRun.answer`.
+        """
+        return self._side.wait_for(self._run.answer())
+
+    def wait(self) -> RunState:
+        """Wait for the end of the run.
+
+        Raises:
+            ServerError: as of `RemoteRun.wait`.
+        """
+        return self._side.wait_for(self._run.wait())
+
+    def cancel(self, reason: str = "cancelled by its owner") -> v1.Run:
+        """Cancel the run. See `RemoteRun.cancel`.
+
+        Raises:
+            ServerError: as of `RemoteRun.cancel`.
+        """
+        return self._side.wait_for(self._run.cancel(reason))
+
+    def approve(self, task_id: int, arguments: Mapping[str, Any] | str | None = None, reason: str = "") -> v1.Run:
+        """Let a task be called that waits for approval. See `RemoteRun.approve`.
+
+        Raises:
+            ServerError: as of `RemoteRun.approve`.
+        """
+        return self._side.wait_for(self._run.approve(task_id, arguments, reason))
+
+    def reject(self, task_id: int, reason: str = "") -> v1.Run:
+        """Let a task fail that waits for approval. See `RemoteRun.reject`.
+
+        Raises:
+            ServerError: as of `RemoteRun.reject`.
+        """
+        return self._side.wait_for(self._run.reject(task_id, reason))
+
+    def close(self) -> None:
+        """End the stream of a run that was begun by `SyncClient.stream`. See `RemoteRun.aclose`."""
+        self._side.wait_for(self._run.aclose())
+
+    def __repr__(self) -> str:
+        return repr(self._run).replace(type(self._run).__name__, type(self).__name__, 1)
+
+
+class _Side:
+    """A thread with an event loop, and the way there."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="dovetail-client", daemon=True)
+        self._thread.start()
+
+    def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+        """Have something done there, and wait for it; Ctrl-C stops it."""
+        if threading.current_thread() is self._thread or not self._thread.is_alive():
+            work.close()
+            if self._thread.is_alive():
+                raise UsageError("the client cannot wait for itself: use dovetail.Client in asynchronous code")
+            raise UsageError("the client is not open: it was closed")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except FutureCancelledError:
+            raise UsageError("the client is not open: it was closed") from None
+        except BaseException:
+            future.cancel()
+            raise
+
+    def iterate(self, items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
+        """What an asynchronous iterator yields there; closing this one closes that one."""
+        end = object()
+
+        async def next_item() -> T | object:
+            return await anext(items, end)
+
+        try:
+            while (item := self.wait_for(next_item())) is not end:
+                yield item  # type: ignore[misc]  # the end is no item
+        finally:
+            if self._thread.is_alive():
+                self.wait_for(items.aclose())
+
+    def stop(self) -> None:
+        """End the loop and the thread."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+
+    def _run(self) -> None:
+        loop = self._loop
+        try:
+            loop.run_forever()
+        finally:
+            tasks = asyncio.all_tasks(loop)
+            for task in tasks:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+
+def _finish(client: Client, side: _Side) -> None:
+    side.wait_for(client.aclose())
+    side.stop()
+
+
+async def _taken_in_a_thread(pieces: Iterable[str]) -> AsyncIterator[str]:
+    iterator = iter(pieces)
+    # Taking the next one may take its time: the loop serves others meanwhile.
+    while (piece := await shared_threads.run(lambda: next(iterator, None), {})) is not None:
+        yield piece
