@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import pytest
 from line import line_to
 from peer import PATIENCE, serving
 
+from certificates import Authority
 from dovetail import CallContext, Executor, tool
 from dovetail.executor import ExecutorRefusedError, ExecutorState
 from dovetail.v1 import CreateRunRequest, Event, WatchRunRequest
@@ -22,6 +24,7 @@ from scripted import ScriptedModel, facts, failures, outputs, plan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 
@@ -248,10 +251,34 @@ async def test_of_two_executors_of_one_name_the_newer_stays() -> None:
     async with server() as address, serving([double], address, executor_id="one") as older:
         await older.state(ExecutorState.ATTACHED)
         async with serving([double], address, executor_id="one") as newer:
-            with pytest.raises(ExecutorRefusedError, match="give each process its own"):
+            with pytest.raises(ExecutorRefusedError, match="give each its own"):
                 await older.ended()
             await newer.state(ExecutorState.ATTACHED)
             assert not newer.task.done()
+
+
+async def test_executors_attach_with_certificates_of_their_own(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("server")
+    own_certificate, own_key = authority.issue("executor")
+    settings = {"tls_certificate": certificate, "tls_key": key, "client_ca": authority.path}
+    async with server(**settings) as address:
+        async with serving([double], address, ca=authority.path, certificate=own_certificate, key=own_key) as executor:
+            await executor.state(ExecutorState.ATTACHED)
+        async with serving([double], address, ca=authority.path) as executor:
+            assert "UNAVAILABLE" in await executor.state(ExecutorState.RECONNECTING)
+
+
+async def test_an_executor_without_a_token_is_refused_where_tokens_are_needed(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens.toml"
+    sha256 = hashlib.sha256(b"secret").hexdigest()
+    tokens.write_text(f'[[token]]\nname = "one"\nsha256 = "{sha256}"\nroles = ["execute"]\n')
+    async with server(tokens=tokens) as address:
+        with pytest.raises(ExecutorRefusedError, match="set DOVETAIL_TOKEN") as refused:
+            await asyncio.wait_for(Executor([double], address).serve(), PATIENCE)
+        async with serving([double], address, token="secret") as executor:
+            await executor.state(ExecutorState.ATTACHED)
+    assert (refused.value.code, refused.value.reason) == ("UNAUTHENTICATED", "TOKEN_INVALID")
 
 
 async def test_failures_of_tools_are_failures_of_their_tasks() -> None:

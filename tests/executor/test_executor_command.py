@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -111,7 +112,7 @@ async def test_the_command_serves_tools_and_says_what_becomes_of_it(tmp_path: Pa
         assert line == f"dovetail: one serves double, slow, stubborn, blocking to {server.address}"
         assert await process.line("attached") == "dovetail: attached: session 1"
         stream.end(grpc.StatusCode.UNAVAILABLE, "going away")
-        assert await process.line("lost") == "dovetail: lost: UNAVAILABLE: going away"
+        assert (await process.line("lost: UNAVAILABLE")).endswith("going away")
         await process.line("attaching to")
 
 
@@ -148,9 +149,10 @@ async def test_signals_end_a_process_whose_loop_is_blocked(tmp_path: Path) -> No
         await stream.call(call("a", "blocking"))
         await process.line("blocked")
         process.process.send_signal(signal.SIGTERM)
-        # Two signals that come together are one.
+        # Two signals that come together are one. Sent past `Popen`, which would collect the status before asyncio does.
         while process.process.returncode is None:
-            process.process.send_signal(signal.SIGINT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.process.pid, signal.SIGINT)
             await asyncio.sleep(0.01)
         assert await process.status() in (130, 143)
 

@@ -11,7 +11,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from dovetail.client.connection import Connection
-from dovetail.errors import UsageError
+from dovetail.errors import ServerUnavailableError, UsageError
 from dovetail.executor.calls import Calls
 from dovetail.executor.outbox import Outbox
 from dovetail.executor.refusal import ExecutorRefusedError, StreamLostError
@@ -118,6 +118,7 @@ class Executor:
         Raises:
             UsageError: an event loop is running, or the executor has served before.
             ExecutorRefusedError: as of `serve`.
+            ServerUnavailableError: as of `serve`.
         """
         try:
             asyncio.get_running_loop()
@@ -139,8 +140,8 @@ class Executor:
 
         Raises:
             UsageError: the executor has served before; make another one.
-            ExecutorRefusedError: the server refused it and would do so again, or no server was reached within
-                ``connect_timeout``.
+            ExecutorRefusedError: the server refused it and would do so again.
+            ServerUnavailableError: no server was reached within ``connect_timeout``.
         """
         if self._has_served:
             raise UsageError("an executor serves once: make another one")
@@ -214,11 +215,10 @@ class Executor:
                 failures, give_up = 0, None
                 self._tell(ExecutorState.LOST, f"lost: {reason}")
             elif give_up is not None and loop.time() >= give_up:
-                raise ExecutorRefusedError(
-                    "DEADLINE_EXCEEDED",
-                    "",
+                raise ServerUnavailableError(
                     f"no server was reached at {self._connection.address} within {self._connect_timeout:g} s: "
                     f"{reason}; see that it runs there, or allow a longer connect_timeout",
+                    code="UNAVAILABLE",
                 )
             self._session = None
             # Full jitter: many executors that lose a server together must not come back together.
@@ -268,10 +268,9 @@ class Executor:
     def _bound(self, max_message_bytes: int) -> None:
         if self._session is None or not self._session.fencing_number:
             raise ExecutorRefusedError(
-                "RESOURCE_EXHAUSTED",
-                "",
                 f"the specs of its tools have {self._hello.ByteSize():,} bytes; the server takes {max_message_bytes:,} "
                 "a message: serve fewer tools, or allow larger messages there",
+                code="RESOURCE_EXHAUSTED",
             )
         self._outbox.bound(max_message_bytes)
 
