@@ -260,3 +260,25 @@ fn a_tool_set_that_cannot_be_used_says_where_and_why() {
         assert!(error.contains(said), "{text}: {error}");
     }
 }
+
+#[test]
+fn arguments_that_a_person_changed_are_checked_as_those_of_a_plan_are() {
+    let tools = ToolSet::from_json(
+        br#"[{"name": "send", "inputSchema": {"properties": {"to": {"type": "string"}, "copies": {"minimum": 1}},
+            "required": ["to"], "additionalProperties": false}}]"#,
+    )
+    .unwrap();
+    assert_eq!(tools.check("send", br#"{"to": "Ada", "copies": 2}"#), Ok(()));
+    for (tool, arguments, said) in [
+        ("sent", "{}", "there is no tool \"sent\""),
+        ("send", "{", "not JSON"),
+        ("send", "[]", "not a JSON object"),
+        ("send", r#"{"to": "Ada", "cc": "Bob"}"#, "there is no argument \"cc\""),
+        ("send", r#"{"to": 5}"#, "argument to"),
+        ("send", r#"{"to": "Ada", "copies": 0}"#, "argument copies"),
+        ("send", "{}", "required"),
+    ] {
+        let error = tools.check(tool, arguments.as_bytes()).unwrap_err();
+        assert!(error.contains(said), "{arguments}: {error}");
+    }
+}

@@ -31,8 +31,9 @@ class RunServiceStub:
 
     Every RPC may also end with UNAUTHENTICATED (no valid token), PERMISSION_DENIED (the token lacks the role that is named with
     the RPC), INVALID_ARGUMENT (the message cannot be parsed), RESOURCE_EXHAUSTED (a message over the server's limit, or too many
-    streams of this client), UNAVAILABLE (the server is shutting down) and INTERNAL (a defect). Every error carries a
+    streams of this client), UNAVAILABLE (the server is shutting down) and INTERNAL (a defect). What the server refuses carries a
     `google.rpc.ErrorInfo` with domain `dovetail` and a reason of `ErrorReason`; INVALID_ARGUMENT also a `google.rpc.BadRequest`.
+    What gRPC refuses by itself (a message over the limit, a method that does not exist) carries a code and a text only.
     """
 
     def __init__(self, channel):
@@ -84,8 +85,9 @@ class RunServiceServicer:
 
     Every RPC may also end with UNAUTHENTICATED (no valid token), PERMISSION_DENIED (the token lacks the role that is named with
     the RPC), INVALID_ARGUMENT (the message cannot be parsed), RESOURCE_EXHAUSTED (a message over the server's limit, or too many
-    streams of this client), UNAVAILABLE (the server is shutting down) and INTERNAL (a defect). Every error carries a
+    streams of this client), UNAVAILABLE (the server is shutting down) and INTERNAL (a defect). What the server refuses carries a
     `google.rpc.ErrorInfo` with domain `dovetail` and a reason of `ErrorReason`; INVALID_ARGUMENT also a `google.rpc.BadRequest`.
+    What gRPC refuses by itself (a message over the limit, a method that does not exist) carries a code and a text only.
     """
 
     def CreateRun(self, request, context):
@@ -212,8 +214,9 @@ class RunService:
 
     Every RPC may also end with UNAUTHENTICATED (no valid token), PERMISSION_DENIED (the token lacks the role that is named with
     the RPC), INVALID_ARGUMENT (the message cannot be parsed), RESOURCE_EXHAUSTED (a message over the server's limit, or too many
-    streams of this client), UNAVAILABLE (the server is shutting down) and INTERNAL (a defect). Every error carries a
+    streams of this client), UNAVAILABLE (the server is shutting down) and INTERNAL (a defect). What the server refuses carries a
     `google.rpc.ErrorInfo` with domain `dovetail` and a reason of `ErrorReason`; INVALID_ARGUMENT also a `google.rpc.BadRequest`.
+    What gRPC refuses by itself (a message over the limit, a method that does not exist) carries a code and a text only.
     """
 
     @staticmethod

@@ -32,8 +32,9 @@ class RunServiceStub:
 
     Every RPC may also end with UNAUTHENTICATED (no valid token), PERMISSION_DENIED (the token lacks the role that is named with
     the RPC), INVALID_ARGUMENT (the message cannot be parsed), RESOURCE_EXHAUSTED (a message over the server's limit, or too many
-    streams of this client), UNAVAILABLE (the server is shutting down) and INTERNAL (a defect). Every error carries a
+    streams of this client), UNAVAILABLE (the server is shutting down) and INTERNAL (a defect). What the server refuses carries a
     `google.rpc.ErrorInfo` with domain `dovetail` and a reason of `ErrorReason`; INVALID_ARGUMENT also a `google.rpc.BadRequest`.
+    What gRPC refuses by itself (a message over the limit, a method that does not exist) carries a code and a text only.
     """
 
     @_typing.overload
@@ -92,8 +93,9 @@ class RunServiceAsyncStub(RunServiceStub):
 
     Every RPC may also end with UNAUTHENTICATED (no valid token), PERMISSION_DENIED (the token lacks the role that is named with
     the RPC), INVALID_ARGUMENT (the message cannot be parsed), RESOURCE_EXHAUSTED (a message over the server's limit, or too many
-    streams of this client), UNAVAILABLE (the server is shutting down) and INTERNAL (a defect). Every error carries a
+    streams of this client), UNAVAILABLE (the server is shutting down) and INTERNAL (a defect). What the server refuses carries a
     `google.rpc.ErrorInfo` with domain `dovetail` and a reason of `ErrorReason`; INVALID_ARGUMENT also a `google.rpc.BadRequest`.
+    What gRPC refuses by itself (a message over the limit, a method that does not exist) carries a code and a text only.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -148,8 +150,9 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Every RPC may also end with UNAUTHENTICATED (no valid token), PERMISSION_DENIED (the token lacks the role that is named with
     the RPC), INVALID_ARGUMENT (the message cannot be parsed), RESOURCE_EXHAUSTED (a message over the server's limit, or too many
-    streams of this client), UNAVAILABLE (the server is shutting down) and INTERNAL (a defect). Every error carries a
+    streams of this client), UNAVAILABLE (the server is shutting down) and INTERNAL (a defect). What the server refuses carries a
     `google.rpc.ErrorInfo` with domain `dovetail` and a reason of `ErrorReason`; INVALID_ARGUMENT also a `google.rpc.BadRequest`.
+    What gRPC refuses by itself (a message over the limit, a method that does not exist) carries a code and a text only.
     """
 
     @_abc_1.abstractmethod
