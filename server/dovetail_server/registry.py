@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import sys
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from dovetail import v1
 from dovetail.v1 import RunState
@@ -18,11 +19,16 @@ from dovetail_server.refusal import Refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from google.protobuf.timestamp_pb2 import Timestamp
+
     from dovetail.runs import Run
     from dovetail_server.client_tools import ClientTools
     from dovetail_server.settings import ServerSettings
 
-__all__ = ["HostedRun", "Registry", "fingerprint"]
+__all__ = ["PAGE_BYTES", "HostedRun", "Registry", "fingerprint", "page_size"]
+
+PAGE_BYTES = 1024 * 1024
+"""Where a page ends before it has as many entries as were asked for: one more of any size still fits a message."""
 
 
 @dataclass(slots=True, eq=False)
@@ -102,6 +108,7 @@ class Registry:
         Raises:
             Refusal: another request created a run of that name.
         """
+        self._forget()
         known = self._runs.get(run_id)
         if known is not None and known.request != request:
             raise Refusal.run_already_exists(run_id)
@@ -140,19 +147,25 @@ class Registry:
         """A page of runs, the latest first.
 
         Raises:
-            Refusal: the size is negative, or the token is none of ours.
+            Refusal: the size is negative, a time is none, or the token is none of ours.
         """
         self._forget()
         size = page_size(request.page_size)
         below = _number_of(request.page_token)
-        found: list[HostedRun] = []
+        created = range(_nanoseconds(request, "created_from", 0), _nanoseconds(request, "created_before", sys.maxsize))
+        response = v1.ListRunsResponse()
+        left, last = PAGE_BYTES, 0
         for hosted in self._newest(below):
-            if _fits(hosted, request):
-                if len(found) == size:
-                    token = base64.urlsafe_b64encode(str(found[-1].number).encode()).decode()
-                    return v1.ListRunsResponse(runs=[one.to_proto() for one in found], next_page_token=token)
-                found.append(hosted)
-        return v1.ListRunsResponse(runs=[one.to_proto() for one in found])
+            if hosted.created not in created or (request.states and hosted.run.state not in request.states):
+                continue
+            shown = hosted.to_proto() if len(response.runs) < size else None
+            left -= 0 if shown is None else shown.ByteSize()
+            if shown is None or (left < 0 and response.runs):
+                response.next_page_token = base64.urlsafe_b64encode(str(last).encode()).decode()
+                break
+            response.runs.append(shown)
+            last = hosted.number
+        return response
 
     def _newest(self, below: int | None) -> Iterator[HostedRun]:
         for hosted in reversed(self._runs.values()):
@@ -208,9 +221,11 @@ def _number_of(token: str) -> int | None:
         raise Refusal.invalid_field("page_token", "is none that this server gave") from None
 
 
-def _fits(hosted: HostedRun, request: v1.ListRunsRequest) -> bool:
-    if request.states and hosted.run.state not in request.states:
-        return False
-    if request.HasField("created_from") and hosted.created < request.created_from.ToNanoseconds():
-        return False
-    return not (request.HasField("created_before") and hosted.created >= request.created_before.ToNanoseconds())
+def _nanoseconds(request: v1.ListRunsRequest, field: Literal["created_from", "created_before"], missing: int) -> int:
+    if not request.HasField(field):
+        return missing
+    time_of_it: Timestamp = getattr(request, field)
+    try:
+        return time_of_it.ToNanoseconds()
+    except ValueError as error:
+        raise Refusal.invalid_field(field, f"is no time: {error}") from None

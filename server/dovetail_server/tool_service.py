@@ -11,7 +11,7 @@ from dovetail.v1 import GetToolResponse, ListToolsResponse
 from dovetail.v1.tool_service_pb2_grpc import ToolServiceServicer
 from dovetail_server.door import caller
 from dovetail_server.refusal import Refusal
-from dovetail_server.registry import page_size
+from dovetail_server.registry import PAGE_BYTES, page_size
 from dovetail_server.tool_pool import ToolPool
 
 if TYPE_CHECKING:
@@ -46,9 +46,17 @@ class ToolService(ToolServiceServicer):
         allowed = caller().allows
         every: dict[str, Tool | ToolPool] = {tool.name: tool for tool in self._catalogue.own}
         every.update((pool.tool.name, pool) for pool in self._catalogue.executors.pools())
-        names = sorted(name for name in every if name > after and allowed(name))
-        token = base64.urlsafe_b64encode(names[size - 1].encode()).decode() if len(names) > size else ""
-        return ListToolsResponse(tools=[_shown(every[name]) for name in names[:size]], next_page_token=token)
+        response = ListToolsResponse()
+        left, last = PAGE_BYTES, ""
+        for name in sorted(name for name in every if name > after and allowed(name)):
+            shown = _shown(every[name]) if len(response.tools) < size else None
+            left -= 0 if shown is None else shown.ByteSize()
+            if shown is None or (left < 0 and response.tools):
+                response.next_page_token = base64.urlsafe_b64encode(last.encode()).decode()
+                break
+            response.tools.append(shown)
+            last = name
+        return response
 
     async def GetTool(
         self,
