@@ -1,25 +1,21 @@
-"""What a run knows of its tasks and tokens: kept from the steps of the plan machine, told to events and prompts."""
+"""What a run knows of its tasks: kept from the steps of the plan machine, told to events and prompts."""
 
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf.duration_pb2 import Duration
-
 from dovetail import _core
 from dovetail.prompts import Observation
-from dovetail.v1 import Failure, FailureReason, RunState, Severity
+from dovetail.v1 import Failure, FailureReason, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from dovetail.journal import Fact
-    from dovetail.models.protocol import Usage
 
-__all__ = ["Progress", "RunUsage", "TaskRecord"]
+__all__ = ["Progress", "TaskRecord"]
 
 
 @dataclass(slots=True)
@@ -136,32 +132,3 @@ class Progress:
             ):
                 return task
         return None
-
-
-class RunUsage:
-    """The tokens of a run's model calls."""
-
-    def __init__(self) -> None:
-        self._calls = 0
-        self._usage = {"prompt_tokens": 0, "completion_tokens": 0, "cached_tokens": 0, "reasoning_tokens": 0}
-
-    @property
-    def tokens(self) -> int:
-        """Prompts and completions together."""
-        return self._usage["prompt_tokens"] + self._usage["completion_tokens"]
-
-    def add(self, usage: Usage | None) -> None:
-        """A model call came to its end, with these tokens if they were counted."""
-        self._calls += 1
-        if usage is not None:
-            for name in self._usage:
-                self._usage[name] += getattr(usage, name)
-
-    def ended(self, state: RunState, failure: Failure | None, began: float) -> dict[str, Any]:
-        """The fields of the fact `RunEnded`. ``began`` is a time of `time.monotonic`."""
-        duration = Duration()
-        duration.FromNanoseconds(int((time.monotonic() - began) * 1e9))
-        fact = {"state": state, "usage": self._usage, "model_calls": self._calls, "duration": duration}
-        if failure is not None:
-            fact["failure"] = failure
-        return fact

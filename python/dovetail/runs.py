@@ -68,7 +68,7 @@ class Run:
     @property
     def awaiting_approval(self) -> list[int]:
         """The tasks that wait for a person's approval, ascending."""
-        return [] if self._life is None else self._life.awaiting_approval
+        return [] if self._life is None else self._life.execution.awaiting_approval
 
     def approve(self, task_id: int, arguments: Mapping[str, Any] | str | None = None, reason: str = "") -> None:
         """Let a task be called that waits for approval.
@@ -83,7 +83,7 @@ class Run:
             UsageError: the task does not wait, or the arguments do not fit its tool, and then it goes on waiting.
         """
         text = arguments if isinstance(arguments, str) or arguments is None else to_json(arguments).decode()
-        self._living(task_id).resolve_approval(task_id, approve=True, arguments_json=text, reason=reason)
+        self._living(task_id).execution.resolve_approval(task_id, approve=True, arguments_json=text, reason=reason)
 
     def reject(self, task_id: int, reason: str = "") -> None:
         """Let a task fail that waits for approval; the joiner is told the reason.
@@ -91,7 +91,7 @@ class Run:
         Raises:
             UsageError: the task does not wait.
         """
-        self._living(task_id).resolve_approval(task_id, approve=False, arguments_json=None, reason=reason)
+        self._living(task_id).execution.resolve_approval(task_id, approve=False, arguments_json=None, reason=reason)
 
     def _living(self, task_id: int) -> Life:
         if self._life is None:

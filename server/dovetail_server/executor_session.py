@@ -62,10 +62,6 @@ class ExecutorMailbox(Mailbox):
             notice, self.notice = self.notice, None
             return notice
         message = AttachResponse()
-        if self.heartbeat is not None:
-            message.heartbeat.SetInParent()
-            message.heartbeat.number = self.heartbeat
-            self.heartbeat = None
         if self.recorded:
             message.recorded_call_ids.extend(self.recorded[:_NAMES_A_MESSAGE])
             del self.recorded[:_NAMES_A_MESSAGE]
@@ -78,6 +74,11 @@ class ExecutorMailbox(Mailbox):
             del self.refused[:_NAMES_A_MESSAGE]
         if self.calls and not self.cancelled:
             self._take_calls(message, number)
+        # Behind the calls that were given before it came: an executor that drains waits for this answer.
+        if self.heartbeat is not None and not self.calls:
+            message.heartbeat.SetInParent()
+            message.heartbeat.number = self.heartbeat
+            self.heartbeat = None
         return message if message.ByteSize() else None
 
     def _take_calls(self, message: AttachResponse, number: int) -> None:

@@ -459,3 +459,12 @@ def test_limits_that_leave_nothing_to_do_are_refused() -> None:
     with pytest.raises(UsageError, match="deadline is -1"):
         Limits(deadline=-1)
     assert Limits(max_replans=0).max_replans == 0
+
+
+async def test_a_run_that_is_cancelled_before_it_began_has_its_end_all_the_same() -> None:
+    async with asyncio.timeout(PATIENCE), Engine([echo], ScriptedModel()) as engine:
+        run = engine.start("why?")
+        run.cancel("never mind")
+        events = [event async for event in run.events()]
+    assert kinds(events)[:2] == ["run_started", "cancel_requested"]
+    assert facts(events, "run_ended")[0].state == RunState.RUN_STATE_CANCELLED

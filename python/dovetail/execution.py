@@ -1,0 +1,283 @@
+"""The three loops of a run, which never wait for one another.
+
+Model text goes to the plan machine (`_read_plan`), ready tasks become calls (`Calls`), and outputs go back to the
+machine (`call_succeeded`). Whatever the machine says goes through `_follow`, the one place where steps become events and
+calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, NamedTuple
+
+from pydantic_core import from_json
+
+from dovetail import _core
+from dovetail.approvals import Approvals
+from dovetail.books import StoppedError
+from dovetail.calls import Calls
+from dovetail.joiner import LAST_WORDS_SECONDS
+from dovetail.model_call import ModelCall
+from dovetail.progress import Progress
+from dovetail.v1 import Failure, FailureReason, Purpose
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable
+
+    from dovetail.books import Books
+    from dovetail.call import Call
+    from dovetail.journal import Fact
+    from dovetail.planner import Planner
+    from dovetail.progress import TaskRecord
+    from dovetail.tool_set import ToolSet
+
+__all__ = ["Execution"]
+
+MAX_ARGUMENTS_BYTES = 2 * 1024 * 1024
+"""How large the bound arguments of a task may be: an event has to carry them."""
+_LONGEST_TEXT = 256 * 1024
+
+
+class NamedAnswer(NamedTuple):
+    """An answer that is the output of a task: its text, and the task."""
+
+    text: str
+    task_id: int | None
+
+
+class Execution:
+    """The plans of one run and their tasks. Told of its calls as `CallOutcomes`.
+
+    Args:
+        run_id: the run's name.
+        question: what it is to answer.
+        tools: the tools that its plans may call.
+        planner: what writes its plans.
+        books: where its facts go, and its limits.
+        traceparent: the W3C trace context of whoever asked.
+
+    Attributes:
+        progress: what is known of its tasks.
+        plan: the number of the latest plan.
+    """
+
+    def __init__(
+        self, run_id: str, question: str, tools: ToolSet, planner: Planner, books: Books, traceparent: str
+    ) -> None:
+        self.progress = Progress()
+        self.plan = 0
+        self._question = question
+        self._tools = tools
+        self._planner = planner
+        self._books = books
+        self._machine = _core.Machine(tools.core, max_tasks=books.limits.max_tasks)
+        self._calls = Calls(self, run_id, books.limits.max_parallel_calls, traceparent)
+        self._approvals = Approvals(tools)
+        # Of the current plan: when all its tasks are settled, what it lacks, and the task that is the answer.
+        self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._shortfall: str | None = None
+        self._answer_task: int | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    # The first loop: model text to the machine ----------------------------------------------------------------
+
+    async def make_plan(self, reason: str | None) -> str | None:
+        """Have a plan written and run it while it is written, until all its tasks are settled.
+
+        Returns:
+            What the plan lacks, if it is none or was cut off.
+        """
+        await self.stop_reading()
+        self.plan += 1
+        self._shortfall = None
+        self._answer_task = None
+        self._settled = asyncio.get_running_loop().create_future()
+        planner, first_id = self._planner, self._machine.next_id
+        max_tokens = self._books.tokens_left()
+        self._books.record("plan_started", plan=self.plan, model=planner.model.name, first_task_id=first_id)
+        call = ModelCall(planner.model, Purpose.PURPOSE_PLAN, self.plan)
+        text = planner.ask(
+            call, self._question, self.progress, first_id=first_id, replan_because=reason, max_tokens=max_tokens
+        )
+        self._reader = asyncio.create_task(self._read_plan(call, text))
+        self._reader.add_done_callback(self._reader_done)
+        await self._settled
+        if call.failure is not None and not any(task.plan == self.plan for task in self.progress.tasks):
+            raise StoppedError(call.failure.reason, call.failure.message)
+        return self._shortfall
+
+    async def _read_plan(self, call: ModelCall, text: AsyncGenerator[str, None]) -> None:
+        """The first loop: model text to the machine."""
+        machine = self._machine
+        unrecorded: list[str] = []
+        try:
+            async with asyncio.timeout(None) as last_words, aclosing(text) as pieces:
+                async for piece in pieces:
+                    unrecorded.append(piece)
+                    if steps := machine.feed(piece):
+                        self._follow(steps, unrecorded)
+                        if machine.closed and last_words.when() is None:
+                            last_words.reschedule(asyncio.get_running_loop().time() + LAST_WORDS_SECONDS)
+                        # A stream that has its text at hand would not let the calls begin.
+                        await asyncio.sleep(0)
+        except TimeoutError:
+            pass  # the plan is closed, and its model goes on and on
+        finally:
+            cut_off = call.cut_off and not machine.closed
+            if cut_off:
+                why = call.failure.message if call.failure else "the model reached its limit of tokens"
+                self._shortfall = f"the plan was cut off: {why}"
+            steps = machine.finish(cut_off=cut_off)
+            if call.failure is not None:  # the failure says it: that there is no plan is no second one
+                steps = [step for step in steps if not _is_empty_plan(step)]
+            self._follow(steps, unrecorded)
+            self._books.model_call_ended(call)
+
+    def _reader_done(self, reader: asyncio.Task[None]) -> None:
+        if not reader.cancelled() and (error := reader.exception()) and not self._settled.done():
+            self._settled.set_exception(error)
+
+    async def stop_reading(self) -> None:
+        """Wait for the end of a planner that has closed its plan; one that has not is stopped."""
+        if self._reader is not None and not self._reader.done():
+            if not self._machine.closed:
+                self._reader.cancel()
+            await asyncio.wait({self._reader}, timeout=2 * LAST_WORDS_SECONDS)
+
+    def _follow(self, steps: Iterable[_core.Step], text: list[str] | None = None, *facts: Fact) -> None:
+        """Turn what the machine says into events, then into calls. The second loop begins here."""
+        recorded = list(facts)
+        if text:
+            whole = "".join(text)
+            text.clear()
+            cuts = range(0, len(whole), _LONGEST_TEXT)
+            recorded += [("plan_text", {"plan": self.plan, "text": whole[at : at + _LONGEST_TEXT]}) for at in cuts]
+        ready: list[_core.Ready] = []
+        todo = list(steps)
+        for step in todo:  # which grows while it is read: an output that is used again makes more tasks ready
+            if isinstance(step, _core.Ready) and (failure := _too_large(step.arguments)):
+                recorded.append(self.progress.failed(step.task_id, failure))
+                todo += self._machine.fail(step.task_id)
+                continue
+            recorded += self.progress.facts(step, self.plan)
+            if isinstance(step, _core.Ready):
+                if self.plan == 1 or (earlier := self._reusable(step)) is None:
+                    ready.append(step)
+                    if self._tools[step.tool].approval:
+                        recorded.append(("approval_requested", {"task_id": step.task_id}))
+                else:
+                    output = earlier.output_json or "null"
+                    recorded.append(self.progress.succeeded(step.task_id, output, reused=earlier.task_id))
+                    todo += self._machine.succeed(step.task_id, output)
+            elif isinstance(step, _core.Closed):
+                self._answer_task = step.answer_task
+            elif _is_empty_plan(step) and self._shortfall is None:
+                self._shortfall = "the model wrote no plan"
+        if recorded:
+            self._books.journal.append(*recorded)
+        for step in ready:
+            tool = self._tools[step.tool]
+            if tool.approval:
+                self._approvals.request(step)
+            else:
+                self._calls.start(step.task_id, tool, step.arguments)
+        if self._machine.closed and self._machine.unsettled == 0 and not self._settled.done():
+            self._settled.set_result(None)
+
+    def _reusable(self, step: _core.Ready) -> TaskRecord | None:
+        """The task of an earlier plan that made the same call, if it need not be made again."""
+        if not self._tools[step.tool].read_only:
+            return None
+        return self.progress.same_call(step, before_plan=self.plan)
+
+    # The third loop: outputs to the machine -------------------------------------------------------------------
+
+    def call_waiting(self, call: Call, ahead: int) -> None:
+        """There is no place for a call yet."""
+        self._books.record("call_waiting", call_id=call.call_id, task_id=call.task_id, ahead=ahead)
+
+    def call_started(self, call: Call, executor_id: str) -> None:
+        """A tool is about to be entered."""
+        started: dict[str, object] = {"call_id": call.call_id, "task_id": call.task_id}
+        if executor_id:
+            started["executor_id"] = executor_id
+        self._books.journal.append(("call_started", started))
+
+    def call_progressed(self, call: Call, fraction: float | None, message: str) -> None:
+        """A call is so far."""
+        self._books.record(
+            "call_progressed", call_id=call.call_id, task_id=call.task_id, fraction=fraction, message=message
+        )
+
+    def call_lost(self, call: Call, executor_id: str) -> None:
+        """The executor of a call is lost."""
+        self._books.record("call_lost", call_id=call.call_id, task_id=call.task_id, executor_id=executor_id)
+
+    def call_succeeded(self, task_id: int, output_json: str) -> None:
+        """A call gave an output: what waits for it may go on."""
+        steps = self._machine.succeed(task_id, output_json)
+        if steps and isinstance(steps[0], _core.Diagnostic) and steps[0].task_id == task_id:
+            self._follow(steps)  # the machine cannot read the output: that is the task's failure
+        else:
+            self._follow(steps, None, self.progress.succeeded(task_id, output_json))
+
+    def call_failed(self, task_id: int, failure: Failure) -> None:
+        """A call gave no output: what waits for it will never go on."""
+        self._follow(self._machine.fail(task_id), None, self.progress.failed(task_id, failure))
+
+    # Approvals ------------------------------------------------------------------------------------------------
+
+    @property
+    def awaiting_approval(self) -> list[int]:
+        """The tasks that wait for a person, ascending."""
+        return self._approvals.task_ids
+
+    def resolve_approval(self, task_id: int, *, approve: bool, arguments_json: str | None, reason: str) -> None:
+        """A person approved or rejected a task.
+
+        Raises:
+            UsageError: the task does not wait, or the changed arguments do not fit its tool.
+        """
+        step = self._approvals.take(task_id, arguments_json if approve else None)
+        changed = arguments_json if approve else None
+        self._books.record(
+            "approval_resolved", task_id=task_id, approved=approve, arguments_json=changed, reason=reason
+        )
+        if approve:
+            if changed is not None:
+                self.progress.arguments_changed(task_id, changed)
+            self._calls.start(task_id, self._tools[step.tool], changed or step.arguments)
+        else:
+            message = f"a person rejected the call: {reason}" if reason else "a person rejected the call"
+            self.call_failed(task_id, Failure(reason=FailureReason.FAILURE_REASON_APPROVAL_REJECTED, message=message))
+
+    # The end --------------------------------------------------------------------------------------------------
+
+    def answer(self) -> NamedAnswer | None:
+        """The output that the plan named as the answer, if there is one."""
+        answer = self._machine.answer()
+        if answer is None:
+            return None
+        value = from_json(answer)
+        return NamedAnswer(value if isinstance(value, str) else answer, self._answer_task)
+
+    async def stop(self, *, reading: bool) -> None:
+        """Stop the calls that are out; with ``reading`` also the planner, even in the middle of its last words."""
+        if reading and self._reader is not None:
+            self._reader.cancel()
+        await self.stop_reading()
+        await self._calls.cancel()
+
+
+def _too_large(arguments_json: str) -> Failure | None:
+    most = MAX_ARGUMENTS_BYTES
+    # A character is a byte at the least and four at the most.
+    if len(arguments_json) * 4 <= most or (size := len(arguments_json.encode())) <= most:
+        return None
+    message = f"its arguments have {size:,} bytes; a call takes {most:,} at most: refer to parts of outputs"
+    return Failure(reason=FailureReason.FAILURE_REASON_ARGUMENTS_TOO_LARGE, message=message)
+
+
+def _is_empty_plan(step: _core.Step) -> bool:
+    return isinstance(step, _core.Diagnostic) and step.code == "empty_plan"
