@@ -1,8 +1,8 @@
 """The three loops of a run, which never wait for one another.
 
 Model text goes to the plan machine (`_read_plan`), ready tasks become calls (`Calls`), and outputs go back to the
-machine (`call_succeeded`). Whatever the machine says goes through `_follow`, the one place where steps become events and
-calls.
+machine (`call_succeeded`). Whatever the machine says goes through `_follow`, the one place where steps become events
+and calls.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ PATIENCE = 30.0
 
 
 class Echo:
-    """A model that answers with the question itself: a question is its own plan. Joiners are answered with Finish(done)."""
+    """A model that answers with the question itself: a question is its own plan. A joiner says that it is done."""
 
     name = "echo:plan"
     grammar_dialect: GrammarDialect | None = None
