@@ -23,7 +23,7 @@ from dovetail.errors import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["broken_stream", "translated"]
+__all__ = ["broken_stream", "is_hidden", "translated"]
 
 _DETAILS: Final = "grpc-status-details-bin"
 _WRONG_MESSAGE: Final = "WRONG_MESSAGE"
@@ -77,6 +77,12 @@ def broken_stream(error: grpc.aio.AioRpcError) -> ServerUnavailableError:
     if failure.code != "CANCELLED" and not was_cut:
         raise failure from None
     return ServerUnavailableError(f"the stream broke: {failure}", code=failure.code, reason=failure.reason)
+
+
+def is_hidden(error: grpc.aio.AioRpcError) -> bool:
+    """Whether gRPC lost the status of a stream that the server ended while something was being written to it."""
+    # Known to gRPC as its issue 36066: the failure of the write takes the place of the status that came before it.
+    return error.code() is grpc.StatusCode.INTERNAL and "Internal error from Core" in (error.details() or "")
 
 
 def _details(metadata: grpc.aio.Metadata | None) -> tuple[ErrorInfo, Sequence[tuple[str, str]]]:

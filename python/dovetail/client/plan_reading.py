@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
-from dovetail.client.failures import translated
+from dovetail.client.failures import is_hidden, translated
+from dovetail.errors import ServerUnavailableError
 from dovetail.v1 import CompilePlanRequest, CompilePlanResponse, Severity, TaskOutcome
 
 if TYPE_CHECKING:
@@ -67,18 +68,38 @@ class PlanReading:
                 self._is_listening = True
             await writer  # what the source of the text raised
         except grpc.aio.AioRpcError as error:
-            if writer.done() and not writer.cancelled() and (raised := writer.exception()) is not None:
-                raise raised from None
+            _raise_error_of(writer)
+            if is_hidden(error):
+                await self._refusal()
             raise translated(error) from None
         except asyncio.CancelledError:
             # A source that raises has ended the stream, which looks like a cancellation.
-            if writer.done() and not writer.cancelled() and (raised := writer.exception()) is not None:
-                raise raised from None
+            _raise_error_of(writer)
             raise
         finally:
             call.cancel()
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
+
+    async def _refusal(self) -> None:
+        """Learn why the server ended the stream, by asking for a plan without text.
+
+        Raises:
+            ServerError: the server refused that one too; or it did not, and it was the text that it did not take.
+        """
+        call: Any = self._exchange.plans.CompilePlan(
+            iter([CompilePlanRequest(start=self._start)]),
+            metadata=self._exchange.metadata,
+            timeout=self._exchange.timeout,
+        )
+        try:
+            async for _ in call:
+                pass
+        except grpc.aio.AioRpcError as error:
+            raise translated(error) from None
+        finally:
+            call.cancel()
+        raise ServerUnavailableError("the server ended the stream while the plan was sent", code="UNAVAILABLE")
 
     async def _write(self, call: Any, pieces: str | Iterable[str] | AsyncIterable[str]) -> None:
         try:
@@ -138,6 +159,11 @@ class PlanReading:
         if not self._is_closed:
             return True
         return any(task_id in self._needs and self._needs[task_id] <= self._given for task_id in wanted)
+
+
+def _raise_error_of(writer: asyncio.Task[None]) -> None:
+    if writer.done() and not writer.cancelled() and (raised := writer.exception()) is not None:
+        raise raised from None
 
 
 async def _pieces(pieces: str | Iterable[str] | AsyncIterable[str]) -> AsyncIterator[str]:
