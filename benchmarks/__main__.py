@@ -12,7 +12,10 @@ from benchmarks.original import Original
 from benchmarks.report import Row, environment, to_json, to_markdown, to_text
 from benchmarks.rounds import Settings
 
-_BENCHMARKS = ("parser", "dispatch", "makespan", "startup", "decoder", "runs")
+_BENCHMARKS = (
+    *("parser", "dispatch", "makespan", "startup", "decoder", "runs"),
+    *("delivery", "remote_calls", "grpc_runs", "many_runs", "spread", "stalled"),
+)
 _README = Path(__file__).with_name("README.md")
 _BEGIN, _END = "<!-- results -->", "<!-- end of results -->"
 
@@ -22,7 +25,7 @@ def main() -> int:
     if (arguments.original is None) != (arguments.original_python is None):
         print("--original and --original-python go together; see benchmarks/README.md", file=sys.stderr)
         return 2
-    settings = Settings(quick=arguments.quick)
+    settings = Settings(quick=arguments.quick, profile=arguments.profile)
     about = environment()
     original = None
     if arguments.original is not None:
@@ -64,6 +67,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as JSON")
     parser.add_argument("--markdown", action="store_true", help="put the table into benchmarks/README.md")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller sizes")
+    parser.add_argument(
+        "--profile", action="store_true", help="print where a server in another process spends its time"
+    )
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.names if name not in _BENCHMARKS]:
         parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(_BENCHMARKS)}")

@@ -19,6 +19,8 @@ class Settings:
     """How much to measure."""
 
     quick: bool = False
+    profile: bool = False
+    """Whether servers in processes of their own are profiled, which slows them down."""
 
     def rounds(self, count: int) -> int:
         """So many rounds, fewer in a quick run."""
