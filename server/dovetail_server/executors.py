@@ -7,6 +7,7 @@ over and calls that must not be repeated still wait for it, and then gone. `docs
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 from dovetail.errors import ToolDefinitionError
@@ -46,7 +47,8 @@ class Executors:
         self.queue = Queue(settings.max_waiting_calls)
         self.sessions: dict[str, Session] = {}
         self._pools: dict[str, ToolPool] = {}
-        self._last_number = 0
+        # They also grow from one start of the server to the next: executors outlive it.
+        self._last_number = time.time_ns() // 1_000_000
         self._draining = False
 
     def pools(self) -> Iterator[ToolPool]:
@@ -73,14 +75,14 @@ class Executors:
             before is not None
             and before.caller == caller.name
             and hello.fencing_number == before.number
-            and all(before.pools.get(spec.name) is self._pools.get(spec.name) for spec in hello.tools)
+            and before.pools == {spec.name: self._pools[spec.name] for spec in hello.tools}
         )
         if before is not None and before.mailbox is not None:
             before.mailbox.close(Refusal.session_taken_over())
         if before is not None and resumed:
             session = before
             session.draining = False
-            session.resume(mailbox, hello.known_call_ids)
+            session.resume(mailbox, hello.max_parallel_calls, hello.known_call_ids)
         else:
             if before is not None:
                 self._end(before, "a new session took its place")
@@ -92,6 +94,7 @@ class Executors:
                 heartbeat_interval=seconds(self._settings.heartbeat_seconds),
                 lease=seconds(self._settings.lease_seconds),
                 grace=seconds(self._settings.grace_seconds),
+                max_message_bytes=self._settings.max_message_bytes,
             )
         )
         self.hear(session)

@@ -142,6 +142,8 @@ class Session:
         self.fencing_number = welcome.fencing_number
         self._interval = _seconds(welcome.heartbeat_interval) or _DEFAULT_HEARTBEAT_INTERVAL
         self._lease = max(_seconds(welcome.lease) or _DEFAULT_LEASE, self._interval)
+        if welcome.max_message_bytes > 0:
+            self._outbox.bound(welcome.max_message_bytes)
         self._calls.enter_session(welcome.fencing_number, resumed=welcome.resumed)
         state = ExecutorState.RESUMED if welcome.resumed else ExecutorState.ATTACHED
         kept = f"; results that are sent again: {len(self._outbox)}" if self._outbox else ""

@@ -96,18 +96,20 @@ class AttachResponse(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., calls: _Optional[_Iterable[_Union[ExecutorCall, _Mapping]]] = ..., cancelled_call_ids: _Optional[_Iterable[str]] = ..., recorded_call_ids: _Optional[_Iterable[str]] = ..., refused_results: _Optional[_Iterable[_Union[RefusedResult, _Mapping]]] = ..., drain: _Optional[_Union[ServerDrain, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("fencing_number", "resumed", "heartbeat_interval", "lease", "grace")
+    __slots__ = ("fencing_number", "resumed", "heartbeat_interval", "lease", "grace", "max_message_bytes")
     FENCING_NUMBER_FIELD_NUMBER: _ClassVar[int]
     RESUMED_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_INTERVAL_FIELD_NUMBER: _ClassVar[int]
     LEASE_FIELD_NUMBER: _ClassVar[int]
     GRACE_FIELD_NUMBER: _ClassVar[int]
+    MAX_MESSAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     fencing_number: int
     resumed: bool
     heartbeat_interval: _duration_pb2.Duration
     lease: _duration_pb2.Duration
     grace: _duration_pb2.Duration
-    def __init__(self, fencing_number: _Optional[int] = ..., resumed: _Optional[bool] = ..., heartbeat_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lease: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    max_message_bytes: int
+    def __init__(self, fencing_number: _Optional[int] = ..., resumed: _Optional[bool] = ..., heartbeat_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lease: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_message_bytes: _Optional[int] = ...) -> None: ...
 
 class ExecutorCall(_message.Message):
     __slots__ = ("call_id", "tool", "arguments_json", "timeout", "fencing_number", "run_id", "task_id", "traceparent")
