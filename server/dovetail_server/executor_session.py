@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -13,25 +14,27 @@ from dovetail_server.outcomes import deliver
 from dovetail_server.refusal import Refusal
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Iterable
 
     from dovetail.call import Call
     from dovetail.v1 import CallProgress, CallResult
     from dovetail_server.tool_pool import Queue, ToolPool
 
-__all__ = ["ExecutorMailbox", "Session", "seconds"]
+__all__ = ["ExecutorMailbox", "Session", "seconds", "time_left"]
 
 _CALLS_A_MESSAGE = 64
-_CALL_BYTES_A_MESSAGE = 1024 * 1024
+# Characters, each of which may be four bytes.
+_CALL_CHARACTERS_A_MESSAGE = 768 * 1024
 _NAMES_A_MESSAGE = 1024
 _MOST_REFUSED = 10_000
+# More than any name of a call has: what is kept to be refused must not be of any size.
+_LONGEST_NAME = 256
 
 
 class ExecutorMailbox(Mailbox):
     """What is to be sent on one stream to an executor."""
 
-    __slots__ = ("calls", "cancelled", "heartbeat", "notice", "recorded", "refused")
+    __slots__ = ("calls", "cancelled", "heartbeat", "notices", "recorded", "refused")
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,15 +45,19 @@ class ExecutorMailbox(Mailbox):
         self.refused: list[tuple[str, RefusedResult.Reason]] = []
         # Only the latest is answered: whoever sends many must not make us keep them.
         self.heartbeat: int | None = None
-        # A welcome or the word that the server drains: sent alone.
-        self.notice: AttachResponse | None = None
+        # A welcome, or the word that the server drains: each sent alone, before anything else.
+        self.notices: list[AttachResponse] = []
 
     def refuse(self, call_id: str, reason: RefusedResult.Reason) -> None:
         """Say that a result was not taken.
 
         Raises:
-            Refusal: nobody reads what is said.
+            Refusal: nobody reads what is said, or the call has a name that none can have.
         """
+        if len(call_id) > _LONGEST_NAME:
+            raise Refusal.invalid_field(
+                "results.call_id", f"has {len(call_id):,} characters; no call's name has so many"
+            )
         if len(self.refused) >= _MOST_REFUSED:
             message = f"{_MOST_REFUSED} results were refused, and the refusals are not read"
             raise Refusal.limit_reached("refused_results", _MOST_REFUSED, message)
@@ -58,9 +65,8 @@ class ExecutorMailbox(Mailbox):
 
     def take(self, number: int) -> AttachResponse | None:
         """The next message to a session of this number, or None if there is nothing to send."""
-        if self.notice is not None:
-            notice, self.notice = self.notice, None
-            return notice
+        if self.notices:
+            return self.notices.pop(0)
         message = AttachResponse()
         if self.recorded:
             message.recorded_call_ids.extend(self.recorded[:_NAMES_A_MESSAGE])
@@ -82,7 +88,8 @@ class ExecutorMailbox(Mailbox):
         return message if message.ByteSize() else None
 
     def _take_calls(self, message: AttachResponse, number: int) -> None:
-        left = _CALL_BYTES_A_MESSAGE
+        left = _CALL_CHARACTERS_A_MESSAGE
+        now = asyncio.get_running_loop().time()
         sent: list[str] = []
         for call_id, call in islice(self.calls.items(), _CALLS_A_MESSAGE):
             left -= len(call.arguments_json)
@@ -98,7 +105,7 @@ class ExecutorMailbox(Mailbox):
                 traceparent=call.traceparent,
             )
             if call.tool.timeout is not None:
-                added.timeout.CopyFrom(seconds(call.tool.timeout))
+                added.timeout.CopyFrom(time_left(call, call.tool.timeout, now))
             sent.append(call_id)
         for call_id in sent:
             del self.calls[call_id]
@@ -220,8 +227,9 @@ class Session:
         if mailbox is not None:
             mailbox.wake()
 
-    def resume(self, mailbox: ExecutorMailbox, known: Iterable[str]) -> None:
+    def resume(self, mailbox: ExecutorMailbox, places: int, known: Iterable[str]) -> None:
         """It is back, on another stream, and knows these calls: what it does not know of is sent again."""
+        self.places = places
         known = set(known)
         self.mailbox = mailbox
         self.lost = False
@@ -231,6 +239,11 @@ class Session:
 
 def _first_in_line(pool: ToolPool) -> int:
     return pool.first_in_line()
+
+
+def time_left(call: Call, timeout: float, now: float) -> Duration:
+    """How long a call may take from now on: less than its timeout, if it was given out before."""
+    return seconds(timeout if call.timer is None else max(0.0, call.timer.when() - now))
 
 
 def seconds(value: float) -> Duration:

@@ -64,7 +64,7 @@ class Executors:
         if self._draining:
             raise Refusal.shutting_down()
         before = self.sessions.get(hello.executor_id)
-        if before is not None and before.mailbox is not None and before.caller != caller.name:
+        if before is not None and before.caller != caller.name:
             raise Refusal.executor_already_exists(hello.executor_id)
         if before is None and len(self.sessions) >= self._settings.max_executors:
             most = self._settings.max_executors
@@ -73,7 +73,6 @@ class Executors:
         mailbox = ExecutorMailbox()
         resumed = (
             before is not None
-            and before.caller == caller.name
             and hello.fencing_number == before.number
             and before.pools == {spec.name: self._pools[spec.name] for spec in hello.tools}
         )
@@ -87,7 +86,7 @@ class Executors:
             if before is not None:
                 self._end(before, "a new session took its place")
             session = self._welcome(hello, caller, mailbox)
-        mailbox.notice = AttachResponse(
+        welcome = AttachResponse(
             welcome=Welcome(
                 fencing_number=session.number,
                 resumed=resumed,
@@ -97,6 +96,7 @@ class Executors:
                 max_message_bytes=self._settings.max_message_bytes,
             )
         )
+        mailbox.notices.append(welcome)
         self.hear(session)
         self._watch(session)
         self._changed()
@@ -137,7 +137,7 @@ class Executors:
         self._draining = True
         for session in self.sessions.values():
             if session.mailbox is not None:
-                session.mailbox.notice = AttachResponse(drain=ServerDrain(within=seconds(within)))
+                session.mailbox.notices.append(AttachResponse(drain=ServerDrain(within=seconds(within))))
                 session.mailbox.wake()
 
     def close(self) -> None:
