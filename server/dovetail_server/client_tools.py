@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from typing import TYPE_CHECKING
 
 from dovetail.errors import ToolDefinitionError
 from dovetail.tool_set import ToolSet
 from dovetail.tool_wire import tool_from_wire
-from dovetail.v1 import ClientToolCall, StreamRunResponse
-from dovetail_server.executor_session import seconds
+from dovetail.v1 import ClientToolCall, RefusedApproval, StreamRunResponse
+from dovetail_server.executor_session import time_left
 from dovetail_server.mailbox import Mailbox
 from dovetail_server.outcomes import deliver
 from dovetail_server.refusal import Refusal
@@ -18,11 +20,14 @@ if TYPE_CHECKING:
 
     from dovetail.call import Call
     from dovetail.tools import Tool
-    from dovetail.v1 import ClientToolResult, RefusedApproval, ToolSpec
+    from dovetail.v1 import ClientToolResult, ToolSpec
 
 __all__ = ["ClientMailbox", "ClientTools", "inline_tools"]
 
 _MOST_TOOLS = 128
+_MOST_REFUSED = 1_000
+# Below what a client receives by default, also with one more call of the largest size.
+_BYTES_A_MESSAGE = 1024 * 1024
 
 
 def inline_tools(specs: Sequence[ToolSpec], path: str, backend: ClientTools | None = None) -> list[Tool]:
@@ -64,22 +69,42 @@ class ClientMailbox(Mailbox):
         super().__init__()
         self.calls: dict[str, Call] = {}
         self.cancelled: list[str] = []
-        self.refused: list[RefusedApproval] = []
+        self.refused: deque[RefusedApproval] = deque()
 
-    def put_into(self, message: StreamRunResponse) -> None:
-        """Move everything into a message."""
-        for call_id, call in self.calls.items():
+    def refuse(self, task_id: int, message: str) -> None:
+        """Say that an approval was not used.
+
+        Raises:
+            Refusal: nobody reads what is said.
+        """
+        if len(self.refused) >= _MOST_REFUSED:
+            what = f"{_MOST_REFUSED} approvals were refused, and the refusals are not read"
+            raise Refusal.limit_reached("refused_approvals", _MOST_REFUSED, what)
+        self.refused.append(RefusedApproval(task_id=task_id, message=message))
+        self.wake()
+
+    def put_into(self, message: StreamRunResponse) -> bool:
+        """Move into a message what fits; returns whether something is left for another."""
+        message.cancelled_call_ids.extend(self.cancelled)
+        self.cancelled.clear()
+        left = _BYTES_A_MESSAGE - message.ByteSize()
+        while self.refused and left > 0:
+            refused = self.refused.popleft()
+            left -= refused.ByteSize()
+            message.refused_approvals.append(refused)
+        now = asyncio.get_running_loop().time()
+        for call_id, call in list(self.calls.items()):
             added = ClientToolCall(
                 call_id=call_id, task_id=call.task_id, tool=call.tool.name, arguments_json=call.arguments_json
             )
             if call.tool.timeout is not None:
-                added.timeout.CopyFrom(seconds(call.tool.timeout))
+                added.timeout.CopyFrom(time_left(call, call.tool.timeout, now))
+            left -= added.ByteSize()
+            if left < 0 and message.ByteSize():
+                break
             message.calls.append(added)
-        message.cancelled_call_ids.extend(self.cancelled)
-        message.refused_approvals.extend(self.refused)
-        self.calls = {}
-        self.cancelled.clear()
-        self.refused.clear()
+            del self.calls[call_id]
+        return bool(self.calls or self.refused)
 
 
 class ClientTools:

@@ -12,7 +12,6 @@ from dovetail.v1 import (
     CancelRunResponse,
     CreateRunResponse,
     GetRunResponse,
-    RefusedApproval,
     ResolveApprovalResponse,
     StreamRunResponse,
     WatchRunResponse,
@@ -80,11 +79,16 @@ class RunService(RunServiceServicer):
             raise Refusal.wrong_message("start: must be the first message of the stream")
         hosted = self._create(first.start, context, on_stream=True)
         mailbox = ClientMailbox()
+        hosted.streams += 1
+        if hosted.client_tools is not None:
+            hosted.client_tools.attach(mailbox)
         reader = asyncio.create_task(self._read(requests, hosted, mailbox))
         try:
             await _write(hosted, mailbox, context)
         finally:
-            if first.start.cancel_on_disconnect:  # which changes nothing once the run has ended
+            hosted.streams -= 1
+            # A client that is back on another stream is not gone; and nothing changes once the run has ended.
+            if first.start.cancel_on_disconnect and not hosted.streams:
                 hosted.run.cancel("its client is gone")
             if hosted.client_tools is not None:
                 hosted.client_tools.detach(mailbox)
@@ -102,7 +106,7 @@ class RunService(RunServiceServicer):
         if request.after_sequence < 0:
             raise Refusal.invalid_field("after_sequence", f"is {request.after_sequence}; it must not be negative")
         journal = self._registry.get(request.run_id).run.journal
-        place = request.after_sequence
+        place = min(request.after_sequence, len(journal))
         while True:
             events = journal.read(place, _EVENTS_A_MESSAGE, _BYTES_A_MESSAGE)
             if events:
@@ -187,8 +191,6 @@ class RunService(RunServiceServicer):
         self, requests: AsyncIterator[v1.StreamRunRequest], hosted: HostedRun, mailbox: ClientMailbox
     ) -> None:
         """What the client says: the end of it is no disconnection, it may just have nothing more to say."""
-        if hosted.client_tools is not None:
-            hosted.client_tools.attach(mailbox)
         try:
             async for request in requests:
                 match request.WhichOneof("message"):
@@ -198,9 +200,7 @@ class RunService(RunServiceServicer):
                         try:
                             _resolve(hosted.run, request.approval)
                         except UsageError as error:
-                            task_id = request.approval.task_id
-                            mailbox.refused.append(RefusedApproval(task_id=task_id, message=bounded(str(error))))
-                            mailbox.wake()
+                            mailbox.refuse(request.approval.task_id, bounded(str(error)))
                     case "cancel":
                         hosted.run.cancel(bounded(request.cancel.reason) or "asked for by its client")
                     case "start":
@@ -217,7 +217,9 @@ async def _write(hosted: HostedRun, mailbox: ClientMailbox, context: Context) ->
         woken = mailbox.when_woken()
         events = journal.read(place, _EVENTS_A_MESSAGE, _BYTES_A_MESSAGE)
         message.events.extend(events)
-        mailbox.put_into(message)
+        while mailbox.put_into(message):
+            await context.write(message)
+            message = StreamRunResponse()
         if message.ByteSize():
             await context.write(message)
             message = StreamRunResponse()
