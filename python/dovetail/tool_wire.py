@@ -74,19 +74,21 @@ def tool_from_wire(spec: ToolSpec, **fields: Any) -> Tool:
     input_schema = _schema("input_schema_json", spec.input_schema_json)
     if input_schema is None:
         raise ToolDefinitionError('input_schema_json: is missing; a tool without arguments has {"type": "object"}')
+    output_schema = _schema("output_schema_json", spec.output_schema_json)
     try:
         return Tool(
             name=spec.name,
             description=spec.description,
             input_schema=input_schema,
-            output_schema=_schema("output_schema_json", spec.output_schema_json),
+            output_schema=output_schema,
             timeout=timeout,
             max_output_bytes=spec.max_output_bytes or DEFAULT_MAX_OUTPUT_BYTES,
             **{hint: getattr(spec, hint) for hint in _HINTS},
             **fields,
         )
     except ToolDefinitionError as error:
-        field = "input_schema_json" if "schema" in str(error) else "name"
+        # Of what is not checked above, `Tool` refuses a name, and a schema that is none of an object.
+        field = "name" if "the name must be" in str(error) else "input_schema_json"
         raise ToolDefinitionError(f"{field}: {error}") from error
 
 

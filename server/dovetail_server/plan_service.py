@@ -29,6 +29,8 @@ _MOST_TASKS = 100_000
 _USUAL_TASKS = 1_000
 _MOST_TEXT = 4 * 1024 * 1024
 _STEPS_A_MESSAGE = 256
+# Below what a client receives by default, also with one more step of the largest size.
+_BYTES_A_MESSAGE = 256 * 1024
 _FACTS = frozenset(field.name for field in Step.DESCRIPTOR.fields)
 
 
@@ -99,12 +101,18 @@ def _outcome(machine: _core.Machine, outcome: v1.TaskOutcome) -> list[_core.Step
 
 
 async def _write(steps: Sequence[_core.Step], progress: Progress, context: Context) -> None:
-    facts = [
-        (name, fields)
-        for step in steps
-        for name, fields in progress.facts(step, plan=1)
-        if name in _FACTS  # that a task failed follows from its diagnostic
-    ]
-    for start in range(0, len(facts), _STEPS_A_MESSAGE):
-        batch = [Step(**{name: fields}) for name, fields in facts[start : start + _STEPS_A_MESSAGE]]
-        await context.write(CompilePlanResponse(steps=batch))
+    response = CompilePlanResponse()
+    left = _BYTES_A_MESSAGE
+    for step in steps:
+        for name, fields in progress.facts(step, plan=1):
+            if name not in _FACTS:
+                continue  # that a task failed follows from its diagnostic
+            said = Step(**{name: fields})
+            left -= said.ByteSize()
+            if response.steps and (left < 0 or len(response.steps) == _STEPS_A_MESSAGE):
+                await context.write(response)
+                response = CompilePlanResponse()
+                left = _BYTES_A_MESSAGE - said.ByteSize()
+            response.steps.append(said)
+    if response.steps:
+        await context.write(response)
