@@ -34,7 +34,7 @@ class MemoryJournal:
         # The time of the last event built: what is recorded together has one time.
         self._nanoseconds = 0
         self._time = Timestamp()
-        self._readers: list[asyncio.Future[None]] = []
+        self._readers: set[asyncio.Future[None]] = set()
         self._awaited: dict[str, list[asyncio.Future[int]]] = {}
 
     @property
@@ -61,7 +61,7 @@ class MemoryJournal:
                     if not first.done():
                         first.set_result(sequence)
         if self._readers:
-            readers, self._readers = self._readers, []
+            readers, self._readers = self._readers, set()
             for reader in readers:
                 if not reader.done():
                     reader.set_result(None)
@@ -118,7 +118,10 @@ class MemoryJournal:
         while not self.has_behind(after_sequence):
             reader: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self.wake(reader)
-            await reader
+            try:
+                await reader
+            finally:
+                self._readers.discard(reader)
 
     def has_behind(self, after_sequence: int) -> bool:
         """Whether there is something to read behind a number, or never will be."""
@@ -126,7 +129,7 @@ class MemoryJournal:
 
     def wake(self, reader: asyncio.Future[None]) -> None:
         """Let a future be done with the next event, unless it is done before."""
-        self._readers.append(reader)
+        self._readers.add(reader)
 
     def _event(self, sequence: int) -> Event:
         name, fields = self._facts[sequence - 1]

@@ -41,6 +41,7 @@ class HostedRun:
         request: the fingerprint of the request that created it.
         created: when, in nanoseconds since the epoch.
         client_tools: its client's own tools, if it brought some.
+        streams: how many streams of `StreamRun` it has.
     """
 
     number: int
@@ -48,6 +49,7 @@ class HostedRun:
     request: bytes
     created: int
     client_tools: ClientTools | None
+    streams: int = 0
 
     def to_proto(self) -> v1.Run:
         """The run as the wire shows it."""
