@@ -1,0 +1,182 @@
+"""The client and a real server: runs, tools on both sides, and what each makes of the other's end."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from scripted_server import PATIENCE, within
+
+from dovetail import (
+    AlreadyExistsError,
+    Client,
+    InvalidRequestError,
+    Limits,
+    NotFoundError,
+    NotPossibleError,
+    RunCancelledError,
+    tool,
+    v1,
+)
+from dovetail.v1 import RunState
+from live import serving
+
+pytestmark = pytest.mark.anyio
+
+
+@tool(read_only=True)
+async def double(number: int) -> int:
+    """Twice the number."""
+    return number * 2
+
+
+@tool
+async def endless() -> str:
+    """Never ends by itself."""
+    await asyncio.Event().wait()
+    return ""
+
+
+@tool(approval=True)
+async def delete(path: str) -> str:
+    """Deletes."""
+    return f"deleted {path}"
+
+
+ANSWERED = "1. double(21)\n2. join($1)"
+
+
+async def test_a_run_is_created_once_however_often_it_is_asked_for() -> None:
+    async with serving([double]) as live, Client(live.address) as client:
+        runs = [await within(client.create(ANSWERED, run_id="mine")) for _ in range(2)]
+        assert [await within(run.answer()) for run in runs] == ["42", "42"]
+        assert len([run async for run in client.list()]) == 1
+        with pytest.raises(AlreadyExistsError) as caught:
+            await within(client.create("another", run_id="mine"))
+        assert caught.value.metadata == {"run_id": "mine"}
+
+
+async def test_what_the_server_refuses_is_explained() -> None:
+    async with serving([double]) as live, Client(live.address) as client:
+        with pytest.raises(InvalidRequestError, match="question") as invalid:
+            await within(client.create(""))
+        assert invalid.value.violations[0][0] == "question"
+        with pytest.raises(NotFoundError) as unknown:
+            await within(client.create("?", tools=["none"]))
+        assert unknown.value.reason == "TOOL_NOT_FOUND"
+        with pytest.raises(InvalidRequestError, match="run_id"):
+            await within(client.stream("?", run_id="Not This"))
+        run = await within(client.create(ANSWERED))
+        await within(run.wait())
+        with pytest.raises(NotPossibleError) as late:
+            await within(run.approve(1))
+        assert late.value.reason == "NOT_AWAITING_APPROVAL"
+        with pytest.raises(NotFoundError):
+            await within(anext(client.run("none").events()))
+
+
+async def test_events_are_the_same_while_the_run_goes_on_and_afterwards() -> None:
+    async with serving([double, endless]) as live, Client(live.address) as client:
+        run = await within(client.create("1. double(21)\n2. endless()\n3. join($1)", limits=Limits(deadline=0.5)))
+        during = [event async for event in run.events()]
+        after = [event async for event in run.events()]
+        assert during == after
+        assert [event async for event in run.events(4)] == during[4:]
+        assert [event async for event in run.events(len(during))] == []
+        assert during[0].run_started.limits.deadline.ToMilliseconds() == 500
+        assert run.state == during[-1].run_ended.state
+
+
+async def test_plans_call_tools_on_both_sides() -> None:
+    def shout(text: str) -> str:
+        """Says it loudly."""
+        return text.upper()
+
+    async with serving([double]) as live, Client(live.address) as client:
+        plan = '1. double(21)\n2. shout("it is $1")\n3. join($2)'
+        run = await within(client.stream(plan, client_tools=[shout], tools=["double"]))
+        assert await within(run.answer()) == "IT IS 42"
+        assert await within(run.wait()) == RunState.RUN_STATE_ANSWERED
+        watched = [event async for event in client.run(run.run_id).events()]
+        assert [event async for event in run.events()] == watched
+
+
+async def test_a_stream_that_is_left_ends_the_run_if_that_was_asked_for() -> None:
+    async with serving([endless]) as live, Client(live.address) as client:
+        for is_cancelled in (True, False):
+            run = await within(client.stream("1. endless()\n2. join()", cancel_on_disconnect=is_cancelled))
+            async for event in run.events():
+                if event.HasField("call_started"):
+                    break
+            await within(run.aclose())
+            handle = client.run(run.run_id)
+            if is_cancelled:
+                assert await within(handle.wait()) == RunState.RUN_STATE_CANCELLED
+            else:
+                assert (await within(handle.get())).state == RunState.RUN_STATE_RUNNING
+                await within(handle.cancel("enough"))
+                with pytest.raises(RunCancelledError):
+                    await within(handle.answer())
+
+
+async def test_a_task_waits_for_its_approval() -> None:
+    async with serving([delete]) as live, Client(live.address) as client:
+        run = await within(client.create('1. delete("/")\n2. join($1)'))
+        async for event in run.events():
+            if event.HasField("approval_requested"):
+                assert list((await run.get()).awaiting_approval) == [1]
+                with pytest.raises(InvalidRequestError):
+                    await run.approve(1, {"path": 5})
+                await run.approve(1, {"path": "/tmp"}, "only there")
+            if event.HasField("approval_resolved"):
+                assert event.approval_resolved.reason == "only there"
+        assert await within(run.answer()) == "deleted /tmp"
+
+
+async def test_who_streams_a_run_decides_about_it() -> None:
+    async def decide(asked: object) -> v1.ApprovalDecision:
+        return asked.reject("never")  # type: ignore[attr-defined]
+
+    async with serving([delete]) as live, Client(live.address) as client:
+        run = await within(client.stream('1. delete("/")\n2. join()', on_approval=decide))
+        await within(run.wait())
+        failures = [event.task_failed.failure async for event in run.events() if event.HasField("task_failed")]
+        assert failures[0].reason == v1.FailureReason.FAILURE_REASON_APPROVAL_REJECTED
+        assert "never" in failures[0].message
+
+
+async def test_tools_are_listed_with_who_carries_them_out() -> None:
+    async with serving([endless, double]) as live, Client(live.address) as client:
+        assert [one.spec.name async for one in client.tools(page_size=1)] == ["double", "endless"]
+        assert (await within(client.tool("double"))).source == v1.Tool.SOURCE_SERVER
+        with pytest.raises(NotFoundError) as caught:
+            await within(client.tool("none"))
+        assert caught.value.metadata == {"tool": "none"}
+
+
+@pytest.mark.parametrize("close", ["\n3. join($2)", ""])
+async def test_outputs_bind_the_arguments_of_a_plan_that_nobody_runs(close: str) -> None:
+    async with serving([double]) as live, Client(live.address) as client:
+        plan = f"1. double(21)\n2. double($1){close}"
+        steps = [step async for step in client.compile_plan(iter(plan), outputs={1: 42, 2: 84})]
+        ready = [step.task_ready.arguments_json for step in steps if step.HasField("task_ready")]
+        assert ready == ['{"number":21}', '{"number":42}']
+        assert steps[-1].HasField("plan_closed") or not close
+
+
+async def test_tools_given_with_a_plan_are_those_that_it_may_call() -> None:
+    async with serving([double]) as live, Client(live.address) as client:
+        steps = [step async for step in client.compile_plan('1. delete("/")', inline_tools=[delete])]
+        assert steps[0].task_planned.tool == "delete"
+        with pytest.raises(NotFoundError, match="none"):
+            await within(anext(client.compile_plan(iter(["1. ", "none()"] * 100), tools=["none"])))
+
+
+async def test_a_watch_outlives_a_server_that_drains() -> None:
+    async with serving([endless], drain_seconds=0.2) as live, Client(live.address) as client:
+        run = await within(client.create("1. endless()\n2. join()"))
+        waiting = asyncio.create_task(run.wait())
+        async with asyncio.timeout(PATIENCE):
+            await live.until(run.run_id, "call_started")
+            await live.server.drain()
+        assert await within(waiting) == RunState.RUN_STATE_CANCELLED
