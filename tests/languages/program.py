@@ -23,17 +23,19 @@ class Lines:
 
     async def until(self, text: str) -> str:
         """Wait for the next line that has this text in it."""
-        async with asyncio.timeout(BOUND):
-            while line := await self._next():
-                if text in line:
-                    return line.rstrip("\n")
-        raise AssertionError(f"ended without {text!r}:\n" + "\n".join(self.read))
+        try:
+            async with asyncio.timeout(BOUND):
+                while line := await self._next():
+                    if text in line:
+                        return line.rstrip("\n")
+        except TimeoutError:
+            pass
+        raise AssertionError(f"did not print {text!r}:\n" + "\n".join(self.read))
 
     async def rest(self) -> None:
         """Read on until the process closes its end."""
-        async with asyncio.timeout(BOUND):
-            while await self._next():
-                pass
+        while await self._next():
+            pass
 
     async def _next(self) -> str:
         line = (await self._stream.readline()).decode()
@@ -54,9 +56,12 @@ class Program:
 
     async def end(self) -> int:
         """Wait until it ends; returns its status. All that it printed has been read then."""
-        async with asyncio.timeout(BOUND):
-            await asyncio.gather(self.out.rest(), self.err.rest())
-            return await self._process.wait()
+        try:
+            async with asyncio.timeout(BOUND):
+                await asyncio.gather(self.out.rest(), self.err.rest())
+                return await self._process.wait()
+        except TimeoutError:
+            raise AssertionError("does not end:\n" + "\n".join(self.out.read + self.err.read)) from None
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -101,8 +106,8 @@ async def running(folder: Path, *command: str, **variables: str) -> AsyncIterato
 @asynccontextmanager
 async def serving(folder: Path, *plans: str, options: tuple[str, ...] = ()) -> AsyncIterator[str]:
     """A server whose model writes these plans, one a run; its address."""
-    model = recording(folder, *plans)
-    command = (*COMMAND, "serve", "--listen", "127.0.0.1:0", "--model", model, "--log-level", "warning", *options)
+    models = ("--model", recording(folder, *plans)) if plans else ()
+    command = (*COMMAND, "serve", "--listen", "127.0.0.1:0", "--log-level", "warning", *models, *options)
     async with running(folder, *command) as server:
         yield (await server.out.until("listening on ")).removeprefix("listening on ")
         server.send(signal.SIGTERM)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import signal
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 from line import line_to
 from program import executing, running, serving
-from toolchain import BUILD_SECONDS
+from toolchain import BUILD_SECONDS, LANGUAGES, ROOT, built
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,3 +103,30 @@ def word_count(text: str) -> int:
     ):
         assert await executor.end() == 1
     assert "(TOOL_SPEC_CONFLICT): " in executor.err.read[-1]
+
+
+async def test_executors_in_all_languages_serve_the_same_tool_side_by_side(tmp_path: Path) -> None:
+    examples = [built(language) for language in LANGUAGES.values()]
+    plan = "\n".join(f'{task}. word_count("one", delay_ms=500)' for task in (1, 2, 3)) + "\n4. join($1)"
+    async with serving(tmp_path, plan) as address, AsyncExitStack() as stack:
+        ids = set()
+        for example in examples:
+            command = (*example.serve, "--server", address, "--max-parallel", "1")
+            _, executor_id = await stack.enter_async_context(executing(tmp_path, *command))
+            ids.add(executor_id)
+        ask = (*examples[0].ask, "--server", address, "--question", "How many?")
+        client = await stack.enter_async_context(running(tmp_path, *ask))
+        assert await client.end() == 0, client.err.read
+    assert {detail.partition(" ")[2] for detail in client.details("call_started")} == ids
+
+
+async def test_the_recording_that_the_examples_speak_of_has_an_answer(tmp_path: Path) -> None:
+    example = built(LANGUAGES["go"])
+    recorded = ("--model", f"replay:{ROOT / 'examples' / 'words.jsonl'}")
+    async with (
+        serving(tmp_path, options=recorded) as address,
+        executing(tmp_path, *example.serve, "--server", address),
+        running(tmp_path, *example.ask, "--server", address, "--question", "How many words?") as client,
+    ):
+        assert await client.end() == 0, client.err.read
+    assert client.out.read[-1] == "6"

@@ -21,6 +21,7 @@ export class Executor {
   wasWelcomed = false; // on the latest stream
   private fencingNumber = "0";
   private isDraining = false;
+  private isQuiet = false; // no further call will come
   private isLeaving = false;
   private stream?: ClientDuplexStream<AttachRequest, AttachResponse>;
 
@@ -36,7 +37,7 @@ export class Executor {
   /** Serves on one stream. Returns once the executor was drained and has left; throws if the stream broke or was refused. */
   async attach(service: ExecutorServiceClient): Promise<void> {
     const stream = (this.stream = service.attach(metadata()));
-    this.wasWelcomed = this.isLeaving = false;
+    this.wasWelcomed = this.isQuiet = this.isLeaving = false;
     let pulse: NodeJS.Timeout | undefined;
     let silence: NodeJS.Timeout | undefined;
     try {
@@ -51,10 +52,8 @@ export class Executor {
           if (message.welcome) {
             this.enter(message.welcome);
             lease = milliseconds(message.welcome.lease) || lease;
-            pulse = setInterval(
-              () => this.send({ heartbeat: {} }),
-              milliseconds(message.welcome.heartbeat_interval) || 2_000,
-            );
+            const interval = milliseconds(message.welcome.heartbeat_interval) || 2_000;
+            pulse = setInterval(() => this.send({ heartbeat: this.heartbeat() }), interval);
           }
           listen(lease);
           this.take(message);
@@ -83,38 +82,48 @@ export class Executor {
   /** Takes no further calls, and leaves when those that are out are finished and recorded. */
   drain(): void {
     this.isDraining = true;
-    if (this.wasWelcomed) this.send({ drain: {} });
-    this.leaveIfDone();
+    if (this.wasWelcomed) this.sayDrain();
+  }
+
+  /** When this heartbeat has come back, the server has read the drain, and no further call is on its way. */
+  private sayDrain(): void {
+    this.send({ drain: {}, heartbeat: this.heartbeat() });
+  }
+
+  private heartbeat() {
+    return { number: this.isDraining ? 1 : 0 };
   }
 
   private send(message: AttachRequest): void {
     this.stream?.write(message);
   }
 
-  /** Begins a session, or resumes the one that there was. */
+  /** Begins a session, or resumes the one that there was. What we know and the server does not want any more it cancels. */
   private enter(welcome: Welcome): void {
-    // The server makes the calls of the old session again, since our tool is read-only. Results go to it in any case.
-    if (!welcome.resumed) for (const id of this.running.keys()) this.stop(id);
     this.fencingNumber = welcome.fencing_number;
     this.wasWelcomed = true;
     console.log(`serving ${wordCount.name} as ${this.id}, resumed: ${welcome.resumed}`);
-    this.send({ results: [...this.results.values()], drain: this.isDraining ? {} : null });
+    this.send({ results: [...this.results.values()] });
+    if (this.isDraining) this.sayDrain();
   }
 
   /** Does what a message says. */
   private take(message: AttachResponse): void {
-    for (const call of message.calls) void this.carryOut(call);
     for (const id of message.cancelled_call_ids) {
-      this.stop(id);
+      this.running.get(id)?.abort();
+      this.running.delete(id);
       this.results.delete(id);
     }
+    for (const call of message.calls) void this.carryOut(call);
     for (const id of message.recorded_call_ids) this.results.delete(id);
     for (const refused of message.refused_results) this.results.delete(refused.call_id);
+    if (message.heartbeat?.number === "1") this.isQuiet = true;
     this.leaveIfDone();
   }
 
   /** Carries out a call beside the others. The server never has more out than `max_parallel_calls`. */
   private async carryOut(call: ExecutorCall): Promise<void> {
+    if (this.running.has(call.call_id) || this.results.has(call.call_id)) return; // comes again because a stream broke
     const controller = new AbortController();
     this.running.set(call.call_id, controller);
     const signals = [controller.signal];
@@ -126,13 +135,8 @@ export class Executor {
     if (this.wasWelcomed) this.send({ results: [result] });
   }
 
-  private stop(id: string): void {
-    this.running.get(id)?.abort();
-    this.running.delete(id);
-  }
-
   private leaveIfDone(): void {
-    if (!this.isDraining || !this.wasWelcomed || this.isLeaving || !this.isIdle) return;
+    if (!this.isQuiet || !this.isIdle || this.isLeaving) return;
     this.isLeaving = true;
     this.send({ goodbye: { reason: "drained" } });
     this.stream?.end();

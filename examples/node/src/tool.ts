@@ -5,7 +5,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { CallOutcome } from "./generated/dovetail/v1/CallOutcome.js";
 import type { ToolSpec } from "./generated/dovetail/v1/ToolSpec.js";
 
-/** What planners are told of the tool. All executors that serve it must give the same spec. */
+/**
+ * What planners are told of the tool. All executors that serve it must give the same spec, byte for byte, in whatever
+ * language they are written.
+ */
 export const wordCount = {
   name: "word_count",
   description: "How many words a text has.",

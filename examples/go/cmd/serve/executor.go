@@ -80,7 +80,8 @@ func (e *executor) attach(drain context.Context, service pb.ExecutorServiceClien
 	pulse := time.NewTicker(time.Hour) // set right by the welcome
 	defer pulse.Stop()
 	var draining <-chan struct{}
-	isLeaving := false
+	var number int64                   // of our heartbeats, which the server sends back
+	isQuiet, isLeaving := false, false // isQuiet: no further call will come
 	for {
 		select {
 		case message := <-received:
@@ -93,6 +94,9 @@ func (e *executor) attach(drain context.Context, service pb.ExecutorServiceClien
 				send(&pb.AttachRequest{Results: slices.Collect(maps.Values(e.results))})
 				draining = drain.Done()
 			}
+			if message.GetHeartbeat().GetNumber() != 0 {
+				isQuiet = true
+			}
 			e.take(message)
 		case result := <-e.ended:
 			if cancel, ok := e.running[result.GetCallId()]; ok {
@@ -102,11 +106,12 @@ func (e *executor) attach(drain context.Context, service pb.ExecutorServiceClien
 				send(&pb.AttachRequest{Results: []*pb.CallResult{result}})
 			}
 		case <-pulse.C:
-			send(&pb.AttachRequest{Heartbeat: &pb.Heartbeat{}})
+			send(&pb.AttachRequest{Heartbeat: &pb.Heartbeat{Number: number}})
 		case <-draining:
-			draining = nil
+			// When this heartbeat has come back, the server has read the drain, and no further call is on its way.
+			draining, number = nil, 1
 			fmt.Println("draining")
-			send(&pb.AttachRequest{Drain: &pb.Drain{}})
+			send(&pb.AttachRequest{Drain: &pb.Drain{}, Heartbeat: &pb.Heartbeat{Number: number}})
 		case <-silence.C:
 			return welcomed, errSilent
 		case err := <-broken:
@@ -117,7 +122,7 @@ func (e *executor) attach(drain context.Context, service pb.ExecutorServiceClien
 			}
 			return welcomed, err
 		}
-		if welcomed && drain.Err() != nil && e.isIdle() && !isLeaving {
+		if isQuiet && e.isIdle() && !isLeaving {
 			isLeaving = true
 			send(&pb.AttachRequest{Goodbye: &pb.Goodbye{Reason: "drained"}})
 			_ = stream.CloseSend()
@@ -125,14 +130,8 @@ func (e *executor) attach(drain context.Context, service pb.ExecutorServiceClien
 	}
 }
 
-// enter begins a session, or resumes the one that there was.
+// enter begins a session, or resumes the one that there was. What we know and the server does not want any more it cancels.
 func (e *executor) enter(welcome *pb.Welcome) {
-	if !welcome.GetResumed() {
-		// The server makes the calls of the old session again, since our tool is read-only. Results go to it in any case.
-		for id := range e.running {
-			e.stop(id)
-		}
-	}
 	e.hello.FencingNumber = welcome.GetFencingNumber()
 	e.heartbeat, e.lease = welcome.GetHeartbeatInterval().AsDuration(), welcome.GetLease().AsDuration()
 	fmt.Printf("serving %s as %s, resumed: %t\n", wordCount.GetName(), e.hello.GetExecutorId(), welcome.GetResumed())
@@ -140,12 +139,15 @@ func (e *executor) enter(welcome *pb.Welcome) {
 
 // take does what a message says.
 func (e *executor) take(message *pb.AttachResponse) {
+	for _, id := range message.GetCancelledCallIds() {
+		if cancel, ok := e.running[id]; ok {
+			cancel()
+			delete(e.running, id)
+		}
+		delete(e.results, id)
+	}
 	for _, call := range message.GetCalls() {
 		e.begin(call)
-	}
-	for _, id := range message.GetCancelledCallIds() {
-		e.stop(id)
-		delete(e.results, id)
 	}
 	for _, id := range message.GetRecordedCallIds() {
 		delete(e.results, id)
@@ -157,6 +159,9 @@ func (e *executor) take(message *pb.AttachResponse) {
 
 // begin carries out a call in a goroutine of its own. The server never has more out than max_parallel_calls.
 func (e *executor) begin(call *pb.ExecutorCall) {
+	if e.running[call.GetCallId()] != nil || e.results[call.GetCallId()] != nil {
+		return // it comes again because a stream broke, and is known already
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	if call.GetTimeout() != nil {
 		ctx, cancel = context.WithTimeout(context.Background(), call.GetTimeout().AsDuration())
@@ -166,12 +171,4 @@ func (e *executor) begin(call *pb.ExecutorCall) {
 		outcome := carryOut(ctx, call)
 		e.ended <- &pb.CallResult{CallId: call.GetCallId(), FencingNumber: call.GetFencingNumber(), Outcome: outcome}
 	}()
-}
-
-// stop gives up a call whose result is not wanted any more.
-func (e *executor) stop(id string) {
-	if cancel, ok := e.running[id]; ok {
-		cancel()
-		delete(e.running, id)
-	}
 }

@@ -11,20 +11,16 @@ import (
 	pb "dovetail-example/dovetailv1"
 )
 
-// wordCount is what planners are told of the tool. All executors that serve it must give the same spec.
+// wordCount is what planners are told of the tool. All executors that serve it must give the same spec, byte for byte, in
+// whatever language they are written.
 var wordCount = &pb.ToolSpec{
 	Name:        "word_count",
 	Description: "How many words a text has.",
-	InputSchemaJson: `{
-		"type": "object",
-		"properties": {
-			"text": {"type": "string"},
-			"delay_ms": {"type": "integer", "minimum": 0, "description": "how long to take over it"}
-		},
-		"required": ["text"],
-		"additionalProperties": false
-	}`,
-	OutputSchemaJson: `{"type": "integer"}`,
+	InputSchemaJson: `{"type":"object","properties":{` +
+		`"text":{"type":"string"},` +
+		`"delay_ms":{"type":"integer","minimum":0,"description":"how long to take over it"}` +
+		`},"required":["text"],"additionalProperties":false}`,
+	OutputSchemaJson: `{"type":"integer"}`,
 	// It changes nothing: when its executor is lost, the call is made again elsewhere.
 	ReadOnly: true,
 }

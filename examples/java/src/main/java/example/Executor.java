@@ -17,7 +17,6 @@ import io.grpc.Status;
 import io.grpc.stub.ClientCallStreamObserver;
 import io.grpc.stub.ClientResponseObserver;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
@@ -81,9 +80,17 @@ final class Executor {
   synchronized void drain() {
     isDraining = true;
     if (wasWelcomed()) {
-      stream.send(AttachRequest.newBuilder().setDrain(Drain.getDefaultInstance()));
-      leaveIfDone();
+      sayDrain();
     }
+  }
+
+  /** When this heartbeat has come back, the server has read the drain, and no further call is on its way. */
+  private void sayDrain() {
+    stream.send(AttachRequest.newBuilder().setDrain(Drain.getDefaultInstance()).setHeartbeat(heartbeat()));
+  }
+
+  private Heartbeat heartbeat() {
+    return Heartbeat.newBuilder().setNumber(isDraining ? 1 : 0).build();
   }
 
   /** Whether it was drained and nothing is left to be done. */
@@ -96,23 +103,21 @@ final class Executor {
     return stream != null && stream.pulse != null;
   }
 
-  /** Begins a session, or resumes the one that there was. */
+  /** Begins a session, or resumes the one that there was. What we know and the server does not want any more it cancels. */
   private void enter(Welcome welcome) {
-    if (!welcome.getResumed()) {
-      // The server makes the calls of the old session again, since our tool is read-only. Results go to it in any case.
-      List.copyOf(running.keySet()).forEach(this::stop);
-    }
     fencingNumber = welcome.getFencingNumber();
     long interval = milliseconds(welcome.getHeartbeatInterval());
     stream.lease = milliseconds(welcome.getLease());
     stream.pulse = clock.scheduleAtFixedRate(this::beat, interval, interval, TimeUnit.MILLISECONDS);
     System.out.printf("serving %s as %s, resumed: %s%n", WordCount.SPEC.getName(), id, welcome.getResumed());
-    var request = AttachRequest.newBuilder().addAllResults(results.values());
-    stream.send(isDraining ? request.setDrain(Drain.getDefaultInstance()) : request);
+    stream.send(AttachRequest.newBuilder().addAllResults(results.values()));
+    if (isDraining) {
+      sayDrain();
+    }
   }
 
   private synchronized void beat() {
-    stream.send(AttachRequest.newBuilder().setHeartbeat(Heartbeat.getDefaultInstance()));
+    stream.send(AttachRequest.newBuilder().setHeartbeat(heartbeat()));
   }
 
   /** Does what a message says. */
@@ -121,18 +126,19 @@ final class Executor {
       enter(message.getWelcome());
     }
     stream.listen(stream.lease);
+    message.getCancelledCallIdsList().forEach(this::stop);
     message.getCallsList().forEach(this::begin);
-    message.getCancelledCallIdsList().forEach(call -> {
-      stop(call);
-      results.remove(call);
-    });
     message.getRecordedCallIdsList().forEach(results::remove);
     message.getRefusedResultsList().forEach(refused -> results.remove(refused.getCallId()));
+    stream.isQuiet |= message.getHeartbeat().getNumber() == 1;
     leaveIfDone();
   }
 
   /** Carries out a call in a thread of its own. The server never has more out than {@code max_parallel_calls}. */
   private void begin(ExecutorCall call) {
+    if (running.containsKey(call.getCallId()) || results.containsKey(call.getCallId())) {
+      return; // it comes again because a stream broke, and is known already
+    }
     running.put(call.getCallId(), threads.submit(() -> finish(call, WordCount.carryOut(call.getArgumentsJson()))));
     if (call.hasTimeout()) {
       var late = WordCount.failure(CallFailure.Kind.KIND_TIMEOUT, "the call took longer than its timeout");
@@ -161,10 +167,11 @@ final class Executor {
     if (thread != null) {
       thread.cancel(true);
     }
+    results.remove(call);
   }
 
   private void leaveIfDone() {
-    if (isDone() && wasWelcomed() && !stream.isLeaving) {
+    if (stream.isQuiet && isDone() && !stream.isLeaving) {
       stream.send(AttachRequest.newBuilder().setGoodbye(Goodbye.newBuilder().setReason("drained")));
       stream.isLeaving = true;
       stream.up.onCompleted();
@@ -180,6 +187,7 @@ final class Executor {
     final CompletableFuture<Throwable> end = new CompletableFuture<>();
     ClientCallStreamObserver<AttachRequest> up;
     long lease = LEASE_BEFORE_WELCOME;
+    boolean isQuiet; // no further call will come
     boolean isLeaving;
     ScheduledFuture<?> pulse; // set by the welcome
     private ScheduledFuture<?> silence;

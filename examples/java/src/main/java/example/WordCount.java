@@ -8,23 +8,21 @@ import dovetail.v1.ToolSpec;
 
 /** The tool that this executor serves. */
 final class WordCount {
-  /** What planners are told of the tool. All executors that serve it must give the same spec. */
+  /**
+   * What planners are told of the tool. All executors that serve it must give the same spec, byte for byte, in whatever
+   * language they are written.
+   */
   static final ToolSpec SPEC =
       ToolSpec.newBuilder()
           .setName("word_count")
           .setDescription("How many words a text has.")
           .setInputSchemaJson(
               """
-              {
-                "type": "object",
-                "properties": {
-                  "text": {"type": "string"},
-                  "delay_ms": {"type": "integer", "minimum": 0, "description": "how long to take over it"}
-                },
-                "required": ["text"],
-                "additionalProperties": false
-              }""")
-          .setOutputSchemaJson("{\"type\": \"integer\"}")
+              {"type":"object","properties":{\
+              "text":{"type":"string"},\
+              "delay_ms":{"type":"integer","minimum":0,"description":"how long to take over it"}\
+              },"required":["text"],"additionalProperties":false}""")
+          .setOutputSchemaJson("{\"type\":\"integer\"}")
           // It changes nothing: when its executor is lost, the call is made again elsewhere.
           .setReadOnly(true)
           .build();
