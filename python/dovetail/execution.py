@@ -8,6 +8,7 @@ and calls.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -259,8 +260,11 @@ class Execution:
         answer = self._machine.answer()
         if answer is None:
             return None
-        value = from_json(answer)
-        return NamedAnswer(value if isinstance(value, str) else answer, self._answer_task)
+        text = answer
+        if answer.lstrip().startswith('"'):  # anything else is its own text, and may be more than a parser takes
+            with contextlib.suppress(ValueError):  # JSON has halves of surrogate pairs, text has not
+                text = from_json(answer)
+        return NamedAnswer(text, self._answer_task)
 
     async def stop(self, *, reading: bool) -> None:
         """Stop the calls that are out; with ``reading`` also the planner, even in the middle of its last words."""

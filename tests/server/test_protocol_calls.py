@@ -85,6 +85,23 @@ async def test_a_bad_result_is_recorded_as_the_failure_of_its_task(outcome: v1.C
         assert 0 < len(said) <= 2_000
 
 
+DEEP = "[" * 100_000 + "]" * 100_000
+LONG = "9" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [(DEEP, DEEP), (LONG, LONG), ("1e999999", "1e999999"), (r'"\ud800"', r'"\ud800"'), (' "a"', "a"), ("null", "null")],
+    ids=["deep", "long number", "large number", "half a pair", "space", "null"],
+)
+async def test_an_output_at_the_edge_of_json_can_be_the_answer(text: str, answer: str) -> None:
+    async with serving() as live, attached(live) as executor:
+        run_id = await live.create(plan(1))
+        await executor.give(output(await executor.one_call(), text))
+        events = await live.events(run_id)
+        assert [event.run_answered.answer for event in events if event.HasField("run_answered")] == [answer]
+
+
 async def test_an_output_of_the_largest_size_arrives_whole() -> None:
     most = 2 * 1024 * 1024
     async with serving() as live, attached(live, "e", spec(max_output_bytes=most)) as executor:
