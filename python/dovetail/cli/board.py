@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
     from dovetail.v1 import Event, Failure, RunEnded
 
-__all__ = ["Board", "Note", "TaskRow", "TaskState", "failure_text", "task_texts"]
+__all__ = ["Board", "Note", "TaskRow", "TaskState", "failure_text", "state_text", "task_texts"]
 
 _SHOWN = 400
 """How many characters of arguments and outputs are kept: more than any line shows."""
+
+
+_LOST = "lost executor "
 
 
 class TaskState(Enum):
@@ -44,6 +47,8 @@ class TaskRow:
     """The bound arguments, short: ``query="Everest", limit=3``."""
     outcome: str = ""
     """The output, or why there is none; short."""
+    remark: str = ""
+    """What is to be said of it while it is on its way: ``waits for approval``, ``40% downloading``; short."""
     reused: int | None = None
     began: float | None = None
     seconds: float | None = None
@@ -160,6 +165,39 @@ class Board:
         if (row := self.rows.get(event.call_started.task_id)) is not None:
             row.state = TaskState.RUNNING
             row.began = _seconds(event.time)
+            row.remark = f"{row.remark}; called again" if row.remark.startswith(_LOST) else ""
+        return row
+
+    def _call_waiting(self, event: Event) -> TaskRow | None:
+        ahead = event.call_waiting.ahead
+        behind = f", {_counted(ahead, 'call')} before it" if ahead else ""
+        return self._remark(event.call_waiting.task_id, f"waits for an executor{behind}", TaskState.READY)
+
+    def _call_progressed(self, event: Event) -> TaskRow | None:
+        fact = event.call_progressed
+        percent = f"{min(max(fact.fraction, 0.0), 1.0):.0%}" if fact.HasField("fraction") else ""
+        remark = " ".join(part for part in (percent, one_line(fact.message, _SHOWN)) if part)
+        return self._remark(fact.task_id, remark, TaskState.RUNNING)
+
+    def _call_lost(self, event: Event) -> TaskRow | None:
+        fact = event.call_lost
+        return self._remark(fact.task_id, f"{_LOST}{one_line(fact.executor_id, _SHOWN)}", TaskState.READY)
+
+    def _approval_requested(self, event: Event) -> TaskRow | None:
+        return self._remark(event.approval_requested.task_id, "waits for approval", TaskState.READY)
+
+    def _approval_resolved(self, event: Event) -> TaskRow | None:
+        fact = event.approval_resolved
+        if (row := self.rows.get(fact.task_id)) is not None and fact.approved and fact.arguments_json:
+            row.arguments = _short_arguments(fact.arguments_json)
+        why = f": {one_line(fact.reason, _SHOWN)}" if fact.reason else ""
+        return self._remark(fact.task_id, f"{'approved' if fact.approved else 'rejected'}{why}", TaskState.READY)
+
+    def _remark(self, task_id: int, remark: str, state: TaskState) -> TaskRow | None:
+        row = self.rows.get(task_id)
+        if row is not None:
+            row.remark = remark
+            row.state = state
         return row
 
     def _task_succeeded(self, event: Event) -> TaskRow | None:
@@ -183,6 +221,7 @@ class Board:
         row = self.rows.get(task_id)
         if row is not None:
             row.state = state
+            row.remark = ""
             if row.began is not None:
                 row.seconds = max(0.0, _seconds(event.time) - row.began)
         return row
@@ -230,6 +269,14 @@ def failure_text(failure: Failure) -> str:
     return f"{reason}: {failure.message}"
 
 
+def state_text(state: RunState) -> str:
+    """A state as people read it: ``answered``."""
+    try:
+        return RunState.Name(state).removeprefix("RUN_STATE_").lower()
+    except ValueError:  # one of a later version
+        return f"state {state}"
+
+
 def task_texts(row: TaskRow, board: Board) -> tuple[str, str]:
     """A task's call, ``search(query="Everest")``, and what has become of it."""
     call = f"{row.tool}({row.arguments})" if row.arguments else row.tool
@@ -238,9 +285,9 @@ def task_texts(row: TaskRow, board: Board) -> tuple[str, str]:
             waits = ", ".join(map(str, board.waits_for(row)[:8]))
             return call, f"waits for {waits}" if waits else "waits"
         case TaskState.READY:
-            return call, "waits for its turn"
+            return call, row.remark or "waits for its turn"
         case TaskState.RUNNING:
-            return call, ""
+            return call, row.remark
         case TaskState.DONE if row.reused is not None:
             return call, f"{row.outcome}  (as task {row.reused})"
     return call, row.outcome

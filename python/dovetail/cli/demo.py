@@ -55,7 +55,8 @@ def demo(options: Namespace) -> int:
 
 async def _ask_all(settings: Settings, limit: int | None) -> int:
     from dovetail.cli.exits import ANSWERED, FAILED
-    from dovetail.cli.session import Session, choose_view
+    from dovetail.cli.session import Session
+    from dovetail.cli.showing import choose_view
     from dovetail.cli.views import LinesView
     from dovetail.demo import QUESTIONS
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from dovetail.runs import Run
+    from dovetail.cli.showing import ShownRun
 
 __all__ = ["PATIENCE_SECONDS", "Interruption", "interruptible"]
 
@@ -33,15 +33,16 @@ class Interruption:
 
     def __init__(self) -> None:
         self.status: int | None = None
-        self._run: Run | None = None
+        self._run: ShownRun | None = None
+        self._cancelling: asyncio.Future[list[object]] | None = None
         self._loop = asyncio.get_running_loop()
 
     @contextlib.contextmanager
-    def of(self, run: Run) -> Iterator[None]:
+    def of(self, run: ShownRun) -> Iterator[None]:
         """Cancel this run if a signal comes while it is followed."""
         self._run = run
         if self.status is not None:
-            run.cancel("interrupted before it began")
+            self._cancel("interrupted before it began")
         try:
             yield
         finally:
@@ -62,8 +63,12 @@ class Interruption:
         self._loop.call_soon_threadsafe(self._cancel, reason)
 
     def _cancel(self, reason: str) -> None:
-        if self._run is not None:
-            self._run.cancel(reason)
+        if self._run is None:
+            return
+        cancelling = self._run.cancel(reason)
+        if cancelling is not None:
+            # At a server it takes a moment. If it fails, the process ends all the same, and the run's events say how.
+            self._cancelling = asyncio.gather(*[cancelling], return_exceptions=True)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from dovetail.cli.board import Board, Note, TaskRow, TaskState, task_texts
 from dovetail.cli.printable import one_line, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
@@ -106,6 +107,18 @@ class LiveView:
             if board.incomplete:
                 self._console.print(Text("(may be incomplete: a limit of the run was reached)", "yellow"))
         self._console.print(Text(f"\n{board.summary()}", "dim"))
+
+    @contextlib.contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """Leave the terminal to a question: the view goes on below it."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+        self._live.stop()
+        try:
+            yield
+        finally:
+            if self.board.ended is None:
+                self.__enter__()
 
     async def _tick(self) -> None:
         """Draw the frames. What runs has a time that goes on; all else is drawn when it has changed."""

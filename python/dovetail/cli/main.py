@@ -6,10 +6,10 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from dovetail.cli import demo, executor, plan, run
+from dovetail.cli import approve, cancel, demo, executor, plan, reject, run, runs, tools, watch
 from dovetail.cli.arguments import Parser
-from dovetail.cli.exits import BROKEN_PIPE, INTERRUPTED, USAGE, abandon_output, complain, is_closed_pipe
-from dovetail.errors import UsageError
+from dovetail.cli.exits import BROKEN_PIPE, FAILED, INTERRUPTED, USAGE, abandon_output, complain, is_closed_pipe
+from dovetail.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +27,9 @@ examples:
   dovetail run --model vllm:Qwen/Qwen3-8B --base-url http://gpu:8000/v1 --json "..." | jq .
   dovetail plan plan.txt --tools tools.json
   dovetail executor --server localhost:50051 --tools tools.py
+  dovetail run --server localhost:50051 "How high is Mount Everest in feet?"
 
-more: dovetail executor --help, dovetail run --help, dovetail plan --help, dovetail demo --help
+more: dovetail run --help, and so on for every command
 """
 
 
@@ -53,6 +54,9 @@ def _status(arguments: Sequence[str]) -> int:
     except UsageError as refused:
         complain(str(refused))
         return USAGE
+    except ServerError as refused:
+        complain(str(refused))
+        return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     except OSError as error:
@@ -72,6 +76,12 @@ def _parser(wanted: str) -> Parser:
         ("plan", plan, plan.plan),
         ("demo", demo, demo.demo),
         ("executor", executor, executor.executor),
+        ("runs", runs, runs.runs),
+        ("watch", watch, watch.watch),
+        ("cancel", cancel, cancel.cancel),
+        ("approve", approve, approve.approve),
+        ("reject", reject, reject.reject),
+        ("tools", tools, tools.tools),
     ):
         subparser = commands.add_parser(
             name, help=module.HELP, prog=f"dovetail {name}", description=module.DESCRIPTION, epilog=module.EPILOG

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dovetail.cli.server_options import add_server_arguments
+from dovetail.errors import UsageError
+
 if TYPE_CHECKING:
     from argparse import Namespace
 
@@ -26,6 +29,7 @@ examples:
   dovetail run --model openai:gpt-5-mini --tools tools.py "How high is Mount Everest in feet?"
   dovetail run --model vllm:Qwen/Qwen3-8B --base-url http://gpu:8000/v1 "..." > answer.txt
   dovetail run --model replay:calls.jsonl --tools tools.py --json "..." | jq -c .taskSucceeded
+  dovetail run --server localhost:50051 --tools search --tools math "How high is Mount Everest in feet?"
 
 A MODEL is openai:NAME, vllm:NAME, local:, local:FILE.gguf or replay:FILE.
 A SPEC is demo, package.module, package.module:name, tools.py, tools.py:name or tools.json;
@@ -33,6 +37,9 @@ without --tools, Dovetail's own search and math (dovetail.builtin).
 
 Settings come from options, else from DOVETAIL_MODEL, DOVETAIL_BASE_URL, DOVETAIL_API_KEY, DOVETAIL_TOOLS, ...,
 else from the file of --config, dovetail.toml or ~/.config/dovetail/config.toml.
+
+With --server the run is the server's: models and tools are named as the server knows them, and settings come from options
+alone. A task that waits for approval is asked about on the terminal.
 
 Exit status: 0 answered, 1 the run failed, 2 called wrongly, 130 interrupted by Ctrl-C, 143 by SIGTERM.
 """
@@ -81,6 +88,7 @@ def add_arguments(parser: Parser) -> None:
     add("--max-tokens", type=int, metavar="N", help="how many tokens its models may use")
     add("--timeout", type=float, metavar="SECONDS", help="how long the model's server may be silent (60)")
     add("--config", metavar="FILE.toml", help="settings")
+    add_server_arguments(parser)
 
 
 def run(options: Namespace) -> int:
@@ -88,9 +96,16 @@ def run(options: Namespace) -> int:
 
     Raises:
         UsageError: a setting, a model, a tool or an example cannot be used.
+        ServerError: the server refused the run, or was not reached.
     """
     # What takes its time to import is imported where it is needed.
-    from dovetail.cli.session import choose_view, clean_output
+    if options.server is not None:
+        from dovetail.cli.remote import ask_server
+
+        return ask_server(options)
+    if options.tls or options.ca or options.cert or options.key or options.server_name:
+        raise UsageError("TLS is for a server, and none is given; add --server HOST:PORT")
+    from dovetail.cli.showing import choose_view, clean_output
     from dovetail.embedding import run_loop
     from dovetail.settings import load_settings
 

@@ -1,32 +1,22 @@
-"""Runs from the command line: an engine made from settings, its runs shown, and the exit status that they call for."""
+"""Runs of this process: an engine made from settings, and its runs shown."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from dovetail import tool_spec
-from dovetail.cli.exits import (
-    ANSWERED,
-    BROKEN_PIPE,
-    FAILED,
-    abandon_output,
-    complain,
-    end_process_after,
-    is_closed_pipe,
-)
+from dovetail.cli.exits import end_process_after
 from dovetail.cli.interruption import PATIENCE_SECONDS, interruptible
-from dovetail.cli.views import JsonView, LinesView, why_no_answer
+from dovetail.cli.questions import Questions
+from dovetail.cli.showing import show
 from dovetail.engine import Engine
 from dovetail.errors import UsageError
 from dovetail.examples import Example, read_examples
 from dovetail.models.provider import open_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
@@ -34,7 +24,7 @@ if TYPE_CHECKING:
     from dovetail.models.protocol import Model
     from dovetail.settings import Settings
 
-__all__ = ["Session", "choose_view", "clean_output"]
+__all__ = ["Session"]
 
 _DEFAULT_TOOLS = ("dovetail.builtin",)
 
@@ -87,22 +77,7 @@ class Session:
             UsageError: the question is empty.
         """
         run = self._engine.start(question)
-        interruption = self._interruption
-        try:
-            with interruption.of(run), view:
-                async for event in run.events():
-                    view.show(event)
-        except OSError as error:
-            if not is_closed_pipe(error):
-                raise
-            abandon_output(sys.__stdout__ or sys.stdout)
-            run.cancel("nobody reads the output any more")
-            await run.wait()
-            return BROKEN_PIPE
-        if view.board.answered:
-            return ANSWERED
-        complain(why_no_answer(view.board))
-        return interruption.status or FAILED
+        return await show(run, view, interruption=self._interruption, questions=Questions(run, view))
 
     def leave(self, status: int) -> int:
         """Say with which status the process is to end, now that there is nothing more to ask."""
@@ -137,24 +112,3 @@ class Session:
         for file in self._settings.examples:
             examples += read_examples(file)
         return examples
-
-
-@contextlib.contextmanager
-def clean_output(view: View) -> Iterator[None]:
-    """Keep standard output for the view: what tools print goes to standard error, but above a live view."""
-    if isinstance(view, JsonView | LinesView):
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
-    else:
-        yield
-
-
-def choose_view(*, as_json: bool = False) -> Callable[[], View]:
-    """What shows runs on this standard output: events as JSON, the live view, or lines of progress."""
-    if as_json:
-        return JsonView
-    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-        from dovetail.cli.live import LiveView
-
-        return LiveView
-    return LinesView

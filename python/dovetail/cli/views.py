@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import sys
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,6 +14,7 @@ from dovetail.cli.exits import abandon_output, is_closed_pipe
 from dovetail.cli.printable import one_line
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Self
 
@@ -37,6 +40,9 @@ class View(Protocol):
     def show(self, event: Event) -> None:
         """Show an event."""
 
+    def set_aside(self) -> AbstractContextManager[None]:
+        """Leave the terminal to a question, while this is entered."""
+
 
 class JsonView:
     """Events as lines of JSON on standard output, each written at once."""
@@ -61,6 +67,10 @@ class JsonView:
         self._output.write(line.encode() + b"\n")
         self._output.flush()
 
+    def set_aside(self) -> AbstractContextManager[None]:
+        """Events do not stand on the terminal, or are wanted in spite of the question."""
+        return contextlib.nullcontext()
+
 
 class LinesView:
     """Progress as lines on standard error, and the answer alone on standard output."""
@@ -68,6 +78,7 @@ class LinesView:
     def __init__(self) -> None:
         self.board = Board()
         self._output = sys.stdout.buffer
+        self._told: dict[int, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -99,20 +110,33 @@ class LinesView:
         if isinstance(changed, Note):
             self._progress(f"{changed.kind}: {changed.text}")
         elif isinstance(changed, TaskRow):
-            self._task(changed)
+            self._task(changed, is_progress=event.HasField("call_progressed"))
 
-    def _task(self, row: TaskRow) -> None:
+    def set_aside(self) -> AbstractContextManager[None]:
+        """Lines stand above and below a question."""
+        return contextlib.nullcontext()
+
+    def _task(self, row: TaskRow, *, is_progress: bool) -> None:
         call, outcome = task_texts(row, self.board)
         took = "" if row.seconds is None else f"  ({row.seconds:.1f} s)"
         match row.state:
-            case TaskState.READY:
+            case TaskState.READY if not row.remark:
                 return
+            case TaskState.READY:
+                self._progress(f"{row.task_id} {one_line(call, _LINE)}: {outcome}")
+            case TaskState.RUNNING if is_progress:
+                # Ten reports a second are too many lines; each tenth of the way, or each new thing done, is one.
+                step = re.sub(r"\d(?=%)", "", outcome, count=1)
+                if self._told.get(row.task_id) != step:
+                    self._told[row.task_id] = step
+                    self._progress(f"{row.task_id} {row.tool}: {outcome}")
             case TaskState.PLANNED if not self.board.waits_for(row):
                 return
             case TaskState.PLANNED:
                 self._progress(f"{row.task_id} {call}: {outcome}")
             case TaskState.RUNNING:
-                self._progress(f"{row.task_id} {one_line(call, _LINE)}")
+                remark = f": {outcome}" if outcome else ""
+                self._progress(f"{row.task_id} {one_line(call, _LINE)}{remark}")
             case TaskState.DONE:
                 self._progress(f"{row.task_id} {row.tool} -> {one_line(outcome, _LINE)}{took}")
             case TaskState.FAILED:

@@ -1,0 +1,84 @@
+"""Runs of a server on the command line, and the client that its commands use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dovetail.cli.exits import end_process_after
+from dovetail.cli.interruption import PATIENCE_SECONDS, interruptible
+from dovetail.cli.questions import Questions
+from dovetail.cli.server_options import connection_of
+from dovetail.cli.showing import choose_view, clean_output, show
+from dovetail.client import Client
+from dovetail.embedding import run_loop
+from dovetail.errors import UsageError
+from dovetail.examples import read_examples
+from dovetail.limits import Limits
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+__all__ = ["ask_server", "with_client"]
+
+_TIMEOUT_SECONDS = 10.0
+"""How long a request may take: whoever waits at a terminal wants to know sooner than a program."""
+
+_LIMITS = ("deadline", "max_replans", "max_tasks", "max_parallel_calls", "max_tokens")
+_NOT_AT_A_SERVER = {
+    "joiner": "--joiner",
+    "base_url": "--base-url",
+    "timeout": "--timeout",
+    "config": "--config",
+}
+
+
+def with_client(options: Namespace, work: Callable[[Client], Coroutine[Any, Any, int]]) -> int:
+    """Do something with a client of the server that the options name; returns the exit status.
+
+    Raises:
+        UsageError: no server is named, or the options cannot be used.
+        ServerError: the server refused something, or was not reached.
+    """
+    connection = connection_of(options)
+
+    async def main() -> int:
+        async with Client(connection, timeout=_TIMEOUT_SECONDS) as client:
+            return await work(client)
+
+    return run_loop(main)
+
+
+def ask_server(options: Namespace) -> int:
+    """Have a server answer a question, and show the run; returns the exit status.
+
+    Raises:
+        UsageError: an option cannot be used.
+        ServerError: the server refused the run, or was not reached.
+    """
+    for name, option in _NOT_AT_A_SERVER.items():
+        if getattr(options, name) is not None:
+            raise UsageError(f"{option} is for runs of this process; with --server it is a setting of the server")
+    given = {name: getattr(options, name) for name in _LIMITS}
+    limits = Limits(**given) if any(value is not None for value in given.values()) else None
+    examples = [example for file in options.examples or () for example in read_examples(file)]
+    view = choose_view(as_json=options.json)()
+
+    async def ask(client: Client) -> int:
+        with interruptible() as interruption:
+            run = await client.create(
+                options.question,
+                tools=options.tools or (),
+                model=options.model,
+                examples=examples,
+                limits=limits,
+            )
+            questions = Questions(run, view, f"dovetail approve --server {options.server} {run.run_id}")
+            status = await show(run, view, interruption=interruption, questions=questions)
+        # A connection that hangs must not keep the process.
+        end_process_after(PATIENCE_SECONDS, status)
+        return status
+
+    with clean_output(view):
+        return with_client(options, ask)
