@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dovetail.tools import Tool
     from dovetail.v1 import ToolSpec
     from dovetail_server.executor_session import Session
+    from dovetail_server.fleet import Fleet
 
 __all__ = ["Queue", "ToolPool"]
 
@@ -41,8 +42,9 @@ class Queue:
 class ToolPool:
     """One tool with one spec, and the executors that serve it: the `Backend` of its calls.
 
-    A call goes to the executor with the most free places. If there is none it waits, and is given to the first executor
-    that has a place, in the order in which calls came.
+    A call goes to the executor with the most free places, of several such to the one that was given
+    the fewest. If there is none it waits, and is given to the first executor that has a place, in the order in which
+    calls came.
 
     Args:
         spec: the tool's spec.
@@ -51,6 +53,7 @@ class ToolPool:
     Attributes:
         tool: the tool.
         sessions: the executors that serve it and are attached, detached or within their grace.
+        fleets: the same, those together that serve the same tools besides.
         waiting: how many calls wait.
         retired: the tool was replaced by another of this name.
 
@@ -63,6 +66,7 @@ class ToolPool:
         # What two executors must agree on, however they wrote it down.
         self.identity = spec.SerializeToString(deterministic=True)
         self.sessions: set[Session] = set()
+        self.fleets: set[Fleet] = set()
         self.waiting = 0
         # Each with its place in line. The first is always one that still waits; others may have been cancelled.
         self._line: deque[tuple[int, Call]] = deque()
@@ -71,8 +75,8 @@ class ToolPool:
 
     @property
     def served(self) -> bool:
-        """Whether an executor that serves it is attached."""
-        return any(session.mailbox is not None for session in self.sessions)
+        """Whether an executor that serves it is attached, or expected to be back within its lease."""
+        return any(not session.lost for session in self.sessions)
 
     @property
     def out(self) -> int:
@@ -81,7 +85,7 @@ class ToolPool:
 
     def begin(self, call: Call) -> None:
         """Give a call to an executor, or let it wait for one."""
-        session = None if self.waiting else max(self.sessions, key=_free, default=None)
+        session = None if self.waiting else self._freest()
         if session is not None and session.free > 0:
             session.give(call)
         elif self.retired:
@@ -95,6 +99,14 @@ class ToolPool:
             self._line.append((self._queue.number(), call))
             self.waiting += 1
             self._queue.length += 1
+
+    def _freest(self) -> Session | None:
+        freest = None
+        for fleet in self.fleets:
+            session = fleet.first()
+            if session is not None and (freest is None or session.free > freest.free):
+                freest = session
+        return freest
 
     def cancel(self, call: Call) -> None:
         """Take a call back from its executor, or out of the line."""
@@ -131,7 +143,3 @@ class ToolPool:
     def _refuse(self, call: Call, reason: FailureReason, message: str) -> None:
         # Soon and not now: see `Backend`.
         asyncio.get_running_loop().call_soon(call.fail, reason, message)
-
-
-def _free(session: Session) -> int:
-    return session.free
