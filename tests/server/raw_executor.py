@@ -73,10 +73,11 @@ class RawExecutor:
         self.call = live.executors.Attach(metadata=metadata)
         self.welcome = v1.Welcome()
         self.number = 0
+        self._writing = asyncio.Lock()
         self._beating: asyncio.Task[None] | None = None
 
     async def send(self, message: v1.AttachRequest | None = None, **fields: Any) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE), self._writing:
             await self.call.write(message or v1.AttachRequest(**fields))
 
     async def receive(self) -> v1.AttachResponse:
@@ -134,7 +135,7 @@ class RawExecutor:
         async def heartbeats() -> None:
             with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
                 while True:
-                    await self.call.write(v1.AttachRequest(heartbeat=v1.Heartbeat()))
+                    await self.send(heartbeat=v1.Heartbeat())
                     await asyncio.sleep(interval)
 
         self._beating = asyncio.create_task(heartbeats())
