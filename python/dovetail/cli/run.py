@@ -38,7 +38,7 @@ without --tools, Dovetail's own search and math (dovetail.builtin).
 Settings come from options, else from DOVETAIL_MODEL, DOVETAIL_BASE_URL, DOVETAIL_API_KEY, DOVETAIL_TOOLS, ...,
 else from the file of --config, dovetail.toml or ~/.config/dovetail/config.toml.
 
-With --server the run is the server's: models and tools are named as the server knows them, and settings come from options
+With --server the run is the server's: models and tools are named as it knows them, and settings come from options
 alone. A task that waits for approval is asked about on the terminal.
 
 Exit status: 0 answered, 1 the run failed, 2 called wrongly, 130 interrupted by Ctrl-C, 143 by SIGTERM.

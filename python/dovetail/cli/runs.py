@@ -99,5 +99,6 @@ def _row(run: v1.Run) -> tuple[str, ...]:
         took = f"{(run.end_time.ToNanoseconds() - run.create_time.ToNanoseconds()) / 1e9:.1f} s"
     state = state_text(run.state)
     if run.awaiting_approval:
-        state += f", tasks {', '.join(map(str, run.awaiting_approval))} wait for approval"
+        waiting = ", ".join(map(str, run.awaiting_approval))
+        state += f", task {waiting} waits" if len(run.awaiting_approval) == 1 else f", tasks {waiting} wait"
     return run.run_id, state, created, took, run.question
