@@ -181,7 +181,7 @@ class Registry:
             "run",
             run_id=run.run_id,
             state=RunState.Name(end.state).removeprefix("RUN_STATE_"),
-            reason=v1.FailureReason.Name(end.failure.reason).removeprefix("FAILURE_REASON_"),
+            **({"reason": _reason(end.failure)} if end.HasField("failure") else {}),
             duration_ms=round(end.duration.ToNanoseconds() / 1e6, 3),
             events=len(run.journal),
             model_calls=end.model_calls,
@@ -196,6 +196,10 @@ class Registry:
         while self._ended and (len(self._ended) > self._settings.keep_runs or self._ended[0][0] < oldest):
             _, run_id = self._ended.popleft()
             del self._runs[run_id]
+
+
+def _reason(failure: v1.Failure) -> str:
+    return v1.FailureReason.Name(failure.reason).removeprefix("FAILURE_REASON_")
 
 
 def fingerprint(request: v1.CreateRunRequest) -> bytes:
