@@ -79,12 +79,15 @@ class Live:
 
     async def until(self, run_id: str, fact: str, count: int = 1) -> v1.Event:
         """Wait for so many events with this fact; returns the last of them."""
-        request = v1.WatchRunRequest(run_id=run_id)
-        async for batch in self.runs.WatchRun(request, timeout=PATIENCE):
-            for event in batch.events:
-                count -= event.WhichOneof("fact") == fact
-                if count == 0:
-                    return event
+        watch = self.runs.WatchRun(v1.WatchRunRequest(run_id=run_id), timeout=PATIENCE)
+        try:
+            async for batch in watch:
+                for event in batch.events:
+                    count -= event.WhichOneof("fact") == fact
+                    if count == 0:
+                        return event
+        finally:
+            watch.cancel()
         raise AssertionError(f"the run ended without the fact {fact}")
 
     async def answer(self, question: str, **fields: Any) -> str:

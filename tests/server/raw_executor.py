@@ -145,6 +145,8 @@ class RawExecutor:
             self._beating.cancel()
             await asyncio.wait({self._beating})
         self.call.cancel()
+        async with asyncio.timeout(PATIENCE):
+            await self.call.code()
 
 
 @asynccontextmanager
