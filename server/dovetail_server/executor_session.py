@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from dovetail.call import Call
     from dovetail.v1 import CallProgress, CallResult
+    from dovetail_server.fleet import Fleet
     from dovetail_server.tool_pool import Queue, ToolPool
 
 __all__ = ["ExecutorMailbox", "Session", "seconds", "time_left"]
@@ -119,6 +120,8 @@ class Session:
         number: the fencing number.
         caller: the name of the token that it attached with.
         pools: the tools that it serves, by name.
+        fleet: the executors that serve the same.
+        given: how many calls it was given, counted with those that its fleet was given before it came.
         places: how many calls it takes at once.
         out: the calls that it has, by their names on the wire.
         mailbox: what is to be sent on the stream that it has now; None while it has none.
@@ -136,6 +139,8 @@ class Session:
         "caller",
         "draining",
         "executor_id",
+        "fleet",
+        "given",
         "heard",
         "lost",
         "mailbox",
@@ -146,13 +151,24 @@ class Session:
         "timer",
     )
 
-    def __init__(self, executor_id: str, number: int, caller: str, places: int, queue: Queue) -> None:
+    def __init__(
+        self,
+        executor_id: str,
+        number: int,
+        caller: str,
+        places: int,
+        pools: dict[str, ToolPool],
+        fleet: Fleet,
+        queue: Queue,
+    ) -> None:
         self._queue = queue
         self.executor_id = executor_id
         self.number = number
         self.caller = caller
         self.places = places
-        self.pools: dict[str, ToolPool] = {}
+        self.pools = pools
+        self.fleet = fleet
+        self.given = 0
         self.out: dict[str, Call] = {}
         self.mailbox: ExecutorMailbox | None = None
         self.heard = 0.0
@@ -174,6 +190,7 @@ class Session:
             raise RuntimeError(f"{self.executor_id} is not attached")
         call_id = f"{call.run_id}/{call.call_id}"
         call.handle = self
+        self.given += 1
         self.out[call_id] = call
         mailbox.calls[call_id] = call
         mailbox.wake()
@@ -192,6 +209,7 @@ class Session:
         call_id = f"{call.run_id}/{call.call_id}"
         if self.out.pop(call_id, None) is None or self.mailbox is None:
             return
+        self.fleet.rank(self)
         if self.mailbox.calls.pop(call_id, None) is None:
             self.mailbox.cancelled.append(call_id)
             self.mailbox.wake()
@@ -223,6 +241,7 @@ class Session:
                 mailbox.recorded.append(call_id)
             # Before the outcome is told: what follows from it would take the place of those who have waited.
             self.refill()
+            self.fleet.rank(self)
             deliver(call, result.outcome)
         if mailbox is not None:
             mailbox.wake()
@@ -235,6 +254,7 @@ class Session:
         self.lost = False
         mailbox.calls = {call_id: call for call_id, call in self.out.items() if call_id not in known}
         mailbox.cancelled = [call_id for call_id in known if call_id not in self.out]
+        self.fleet.rank(self)
 
 
 def _first_in_line(pool: ToolPool) -> int:

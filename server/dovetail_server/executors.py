@@ -14,6 +14,7 @@ from dovetail.errors import ToolDefinitionError
 from dovetail.tool_set import ToolSet
 from dovetail.v1 import AttachResponse, ServerDrain, Welcome
 from dovetail_server.executor_session import ExecutorMailbox, Session, seconds
+from dovetail_server.fleet import Fleet
 from dovetail_server.log import server_log
 from dovetail_server.refusal import Refusal
 from dovetail_server.tool_pool import Queue, ToolPool
@@ -47,6 +48,7 @@ class Executors:
         self.queue = Queue(settings.max_waiting_calls)
         self.sessions: dict[str, Session] = {}
         self._pools: dict[str, ToolPool] = {}
+        self._fleets: dict[frozenset[ToolPool], Fleet] = {}
         # They also grow from one start of the server to the next: executors outlive it.
         self._last_number = time.time_ns() // 1_000_000
         self._draining = False
@@ -205,11 +207,15 @@ class Executors:
 
     def _welcome(self, hello: Hello, caller: Caller, mailbox: ExecutorMailbox) -> Session:
         self._last_number += 1
-        session = Session(hello.executor_id, self._last_number, caller.name, hello.max_parallel_calls, self.queue)
+        pools = {spec.name: self._pools[spec.name] for spec in hello.tools}
+        fleet = self._fleets.setdefault(frozenset(pools.values()), Fleet())
+        places = hello.max_parallel_calls
+        session = Session(hello.executor_id, self._last_number, caller.name, places, pools, fleet, self.queue)
         session.mailbox = mailbox
-        for spec in hello.tools:
-            pool = session.pools[spec.name] = self._pools[spec.name]
+        for pool in pools.values():
             pool.sessions.add(session)
+            pool.fleets.add(fleet)
+        fleet.enter(session)
         # What an executor knows of an older session is of no use to anyone.
         mailbox.cancelled = list(hello.known_call_ids)
         self.sessions[session.executor_id] = session
@@ -248,8 +254,13 @@ class Executors:
             session.timer.cancel()
         if self.sessions.get(session.executor_id) is session:
             del self.sessions[session.executor_id]
+        session.fleet.leave(session)
+        if not session.fleet:
+            self._fleets.pop(frozenset(session.pools.values()), None)
         for pool in session.pools.values():
             pool.sessions.discard(session)
+            if not session.fleet:
+                pool.fleets.discard(session.fleet)
         out = list(session.out.values())
         session.out.clear()
         for call in out:
