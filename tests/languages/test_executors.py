@@ -70,7 +70,7 @@ async def test_an_executor_resumes_its_session_when_the_stream_breaks(example: E
 
 
 async def test_a_call_of_an_executor_that_was_killed_is_finished_by_another(example: Example, tmp_path: Path) -> None:
-    hasty = ("--heartbeat-seconds", "0.3", "--lease-seconds", "1")
+    hasty = ("--heartbeat-seconds", "0.5", "--lease-seconds", "3")
     serve = example.serve
     async with (
         serving(tmp_path, SLOW, options=hasty) as address,
@@ -82,6 +82,7 @@ async def test_a_call_of_an_executor_that_was_killed_is_finished_by_another(exam
         async with executing(tmp_path, *serve, "--server", address) as (_, second_id):
             assert await client.end() == 0, client.err.read
     assert client.details("call_started") == [f"1 {first_id}", f"1 {second_id}"]
+    assert len(client.details("call_lost")) == 1
     assert client.out.read[-1] == "2"
 
 
