@@ -127,7 +127,7 @@ def test_a_signal_cancels_the_run_at_the_server(tmp_path: Path, address: str, nu
 
 
 def test_a_reader_that_goes_away_cancels_the_run(tmp_path: Path, address: str) -> None:
-    question = "".join(f"{n}. endless({n})\n" for n in range(1, 9)) + "9. join()"
+    question = '1. endless("x")\n2. join()'
     with process(tmp_path, "run", "--server", address, "--json", "--deadline", "2", question) as one:
         assert one.stdout is not None
         one.stdout.readline()

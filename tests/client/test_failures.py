@@ -80,7 +80,7 @@ async def test_a_server_that_is_not_there_is_unavailable_and_the_address_is_name
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        async with Client(address, timeout=0.5) as client:
+        async with Client(address, timeout=2) as client:
             with pytest.raises(ServerUnavailableError, match="the server cannot be reached: ") as caught:
                 await within(client.get("r"))
     assert address in str(caught.value)

@@ -81,7 +81,7 @@ async def test_an_approval_is_not_repeated_since_it_may_have_arrived() -> None:
 
 
 async def test_requests_end_with_the_unavailability_that_they_met_until_their_timeout() -> None:
-    async with scripted(timeout=0.5) as (server, client):
+    async with scripted(timeout=2) as (server, client):
         server.on("GetRun", UNAVAILABLE, UNAVAILABLE, hang)
         with pytest.raises(ServerUnavailableError, match="shutting down"):
             await within(client.get("r"))

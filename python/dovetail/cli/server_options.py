@@ -40,6 +40,8 @@ def connection_of(options: Namespace) -> Connection:
     address = options.server or os.environ.get("DOVETAIL_SERVER")
     if not address:
         raise UsageError("no server is given; add --server HOST:PORT or set DOVETAIL_SERVER")
+    # Standard error is for lines to people; gRPC's own log would stand between them. Read when it is loaded.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     # Imported here because gRPC takes its time to load, and a command called wrongly does without.
     from dovetail.client.connection import Connection
 
