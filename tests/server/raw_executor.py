@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -183,3 +183,8 @@ def outputs(events: list[v1.Event]) -> dict[int, str]:
 def names(events: list[v1.Event]) -> list[str]:
     """The facts of events."""
     return [str(event.WhichOneof("fact")) for event in events]
+
+
+def in_order(events: Sequence[v1.Event], first: int = 1) -> bool:
+    """Whether events are numbered from here on without gaps."""
+    return [event.sequence for event in events] == list(range(first, first + len(events)))
