@@ -52,6 +52,9 @@ METHOD_ROLES = {
 }
 """The role that each method needs."""
 
+# How gRPC calls what a write ends with that did not succeed; the type itself is not its to import.
+_BROKEN_WRITE = "ExecuteBatchError"
+_CANCELLATION_SECONDS = 1.0
 _REQUEST_ID = "x-request-id"
 _sane_request_id = re.compile(r"[A-Za-z0-9._:/@+=-]{1,128}").fullmatch
 
@@ -253,8 +256,11 @@ class _Passage:
             raise
         except Exception as error:
             refusal = _refusal_in(error)
+            # Writing to a client that is gone fails before the cancellation comes, which then ends this wait.
+            if refusal is None and not context.cancelled() and type(error).__name__ == _BROKEN_WRITE:
+                code = "CANCELLED"
+                await asyncio.sleep(_CANCELLATION_SECONDS)
             if refusal is None and context.cancelled():
-                # Writing to a client that is gone fails before the cancellation comes.
                 code = "CANCELLED"
                 raise asyncio.CancelledError from None
             if refusal is None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import grpc
 import pytest
 
+from doorway import logged
 from dovetail import v1
 from dovetail.tools import tool
+from dovetail.v1.run_service_pb2_grpc import RunServiceStub
 from live import PATIENCE, Live, serving
 from raw_executor import End, end_of, in_order, names, outputs
 
@@ -85,3 +88,22 @@ async def test_events_come_in_batches_and_a_watcher_that_stalls_holds_up_nobody(
         while (message := await stalled.read()) is not grpc.aio.EOF:
             late += [event.sequence for event in message.events]
         assert late == [event.sequence for event in events]
+
+
+async def test_a_client_that_goes_while_it_is_written_to_is_no_defect() -> None:
+    lines = [*(f"{number}. blob({100_000 + number})" for number in range(1, 51)), "51. join($1)"]
+    # Without its probes, the transport takes no more than 64 KiB for a reader that has stalled.
+    options = [("grpc.http2.bdp_probe", 0), ("grpc.use_local_subchannel_pool", 1)]
+    async with asyncio.timeout(PATIENCE):
+        with logged() as lines_of_log:
+            async with serving([blob]) as live, grpc.aio.insecure_channel(live.address, options) as own:
+                run_id = await live.create("\n".join(lines))
+                await live.events(run_id)
+                watch = RunServiceStub(own).WatchRun(v1.WatchRunRequest(run_id=run_id))
+                await watch.read()
+                watch.cancel()
+                await watch.code()
+        rpcs = [json.loads(line) for line in lines_of_log.getvalue().splitlines()]
+        codes = [line["code"] for line in rpcs if line.get("method") == "RunService/WatchRun"]
+        assert sorted(codes) == ["CANCELLED", "OK"]
+        assert not [line for line in rpcs if line["event"] == "defect"]
