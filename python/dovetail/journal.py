@@ -6,12 +6,12 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from dovetail.v1 import Event
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 
 __all__ = ["Fact", "MemoryJournal"]
 
@@ -33,7 +33,7 @@ class MemoryJournal:
         self._events: list[Event] = []
         # The time of the last event built: what is recorded together has one time.
         self._nanoseconds = 0
-        self._time = Timestamp()
+        self._time: dict[str, int] = {}
         self._readers: set[asyncio.Future[None]] = set()
         self._awaited: dict[str, list[asyncio.Future[int]]] = {}
 
@@ -113,6 +113,23 @@ class MemoryJournal:
             events.append(event)
         return events
 
+    def read_into(
+        self, events: RepeatedCompositeFieldContainer[Event], after_sequence: int, most: int, most_bytes: int
+    ) -> int:
+        """The same, put into a field of a message, where they cost half as much.
+
+        Returns:
+            The number of the last one; ``after_sequence`` if there is none.
+        """
+        add, before = events.add, after_sequence
+        for sequence in range(before + 1, min(before + most, len(self._facts)) + 1):
+            most_bytes -= self._event(sequence, add).ByteSize()
+            if most_bytes < 0 and sequence > before + 1:
+                del events[-1]
+                break
+            after_sequence = sequence
+        return after_sequence
+
     async def grown(self, after_sequence: int) -> None:
         """Wait until there are events behind a number, or the run has ended."""
         while not self.has_behind(after_sequence):
@@ -131,11 +148,11 @@ class MemoryJournal:
         """Let a future be done with the next event, unless it is done before."""
         self._readers.add(reader)
 
-    def _event(self, sequence: int) -> Event:
+    def _event(self, sequence: int, build: Callable[..., Event] = Event) -> Event:
         name, fields = self._facts[sequence - 1]
         nanoseconds = self._times[sequence - 1]
         if nanoseconds != self._nanoseconds:
             seconds, nanos = divmod(nanoseconds, 1_000_000_000)
-            self._nanoseconds, self._time = nanoseconds, Timestamp(seconds=seconds, nanos=nanos)
-        # Keyword arguments with plain mappings are the cheapest way to build a message: 1.5 us.
-        return Event(sequence=sequence, time=self._time, **{name: fields})
+            self._nanoseconds, self._time = nanoseconds, {"seconds": seconds, "nanos": nanos}
+        # Keyword arguments with plain mappings are the cheapest way to build a message: 1 us.
+        return build(sequence=sequence, time=self._time, **{name: fields})

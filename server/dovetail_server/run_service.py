@@ -108,10 +108,11 @@ class RunService(RunServiceServicer):
         journal = self._registry.get(request.run_id).run.journal
         place = min(request.after_sequence, len(journal))
         while True:
-            events = journal.read(place, _EVENTS_A_MESSAGE, _BYTES_A_MESSAGE)
-            if events:
-                place = events[-1].sequence
-                await context.write(WatchRunResponse(events=events))
+            message = WatchRunResponse()
+            read = journal.read_into(message.events, place, _EVENTS_A_MESSAGE, _BYTES_A_MESSAGE)
+            if read > place:
+                place = read
+                await context.write(message)
             elif journal.ended:
                 return
             else:
@@ -215,16 +216,15 @@ async def _write(hosted: HostedRun, mailbox: ClientMailbox, context: Context) ->
     place = 0
     while not mailbox.closed:
         woken = mailbox.when_woken()
-        events = journal.read(place, _EVENTS_A_MESSAGE, _BYTES_A_MESSAGE)
-        message.events.extend(events)
+        read = journal.read_into(message.events, place, _EVENTS_A_MESSAGE, _BYTES_A_MESSAGE)
         while mailbox.put_into(message):
             await context.write(message)
             message = StreamRunResponse()
         if message.ByteSize():
             await context.write(message)
             message = StreamRunResponse()
-        if events:
-            place = events[-1].sequence
+        if read > place:
+            place = read
         elif journal.ended and place == len(journal):
             return
         elif not journal.has_behind(place):
