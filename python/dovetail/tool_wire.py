@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from google.protobuf.duration_pb2 import Duration
 from pydantic_core import from_json, to_json
 
-from dovetail.errors import ToolDefinitionError
+from dovetail.errors import ToolDefinitionError, UsageError
+from dovetail.policy import PLAIN
+from dovetail.policy_wire import duration_of, policy_from_wire, policy_to_wire
 from dovetail.tools import DEFAULT_MAX_OUTPUT_BYTES, DEFAULT_TIMEOUT, Tool
 from dovetail.v1 import ToolSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from dovetail.policy import Policy
 
 __all__ = ["MAX_OUTPUT_BYTES", "tool_from_wire", "tool_to_wire"]
 
@@ -45,8 +48,10 @@ def tool_to_wire(tool: Tool) -> ToolSpec:
     )
     if tool.output_schema is not None:
         spec.output_schema_json = to_json(tool.output_schema).decode()
+    if tool.policy != PLAIN:
+        spec.policy.CopyFrom(policy_to_wire(tool.policy))
     timeout = _MAX_TIMEOUT if tool.timeout is None else min(tool.timeout, _MAX_TIMEOUT)
-    spec.timeout.CopyFrom(_duration(timeout))
+    spec.timeout.CopyFrom(duration_of(timeout))
     return spec
 
 
@@ -83,6 +88,7 @@ def tool_from_wire(spec: ToolSpec, **fields: Any) -> Tool:
             output_schema=output_schema,
             timeout=timeout,
             max_output_bytes=spec.max_output_bytes or DEFAULT_MAX_OUTPUT_BYTES,
+            policy=_policy(spec),
             **{hint: getattr(spec, hint) for hint in _HINTS},
             **fields,
         )
@@ -106,7 +112,10 @@ def _schema(field: str, text: str) -> Mapping[str, Any] | None:
     return schema
 
 
-def _duration(seconds: float) -> Duration:
-    duration = Duration()
-    duration.FromNanoseconds(int(seconds * 1e9))
-    return duration
+def _policy(spec: ToolSpec) -> Policy:
+    if not spec.HasField("policy"):
+        return PLAIN
+    try:
+        return policy_from_wire(spec.policy)
+    except UsageError as error:
+        raise ToolDefinitionError(f"policy: {error}") from error

@@ -6,12 +6,13 @@ import functools
 import inspect
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from dovetail.call_context import CallContext
 from dovetail.errors import DovetailError, ToolDefinitionError, UsageError
+from dovetail.policy import PLAIN, Policy, Rate
 from dovetail.threads import shared_threads
 from dovetail.v1 import FailureReason
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from dovetail.signature import Converter
 
 __all__ = ["FunctionTool", "OutputError", "Tool", "tool"]
+
+Isolation: TypeAlias = Literal["thread", "process"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -71,6 +74,9 @@ class Tool:
         approval: a person must approve each call.
         timeout: how many seconds a call may take; None for no limit.
         max_output_bytes: how large its output may be, as JSON text.
+        policy: how else its calls are made.
+        isolation: where its function runs: ``thread`` is this process, on the event loop if it is async; ``process`` is
+            another one, which it may use up or crash.
         backend: who carries out its calls; None for this process, which calls `function`.
         function: what is called; None for a spec without a function.
         converters: what turns JSON arguments into what the function takes, where they differ.
@@ -92,6 +98,8 @@ class Tool:
     approval: bool = False
     timeout: float | None = DEFAULT_TIMEOUT
     max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES
+    policy: Policy = PLAIN
+    isolation: Isolation = "thread"
     backend: Backend | None = field(default=None, repr=False)
     function: Callable[..., Any] | None = field(default=None, repr=False)
     converters: tuple[Converter, ...] = field(default=(), repr=False)
@@ -108,6 +116,10 @@ class Tool:
             raise ToolDefinitionError(f"tool {self.name!r}: timeout is {self.timeout}; it must be above 0, or None")
         if self.max_output_bytes < 1:
             raise ToolDefinitionError(f"tool {self.name!r}: max_output_bytes is {self.max_output_bytes}; at least 1")
+        if self.policy.cache is not None and not self.read_only:
+            raise ToolDefinitionError(f"tool {self.name!r}: cache: only outputs of a read_only tool can be used again")
+        if self.isolation not in ("thread", "process"):
+            raise ToolDefinitionError(f"tool {self.name!r}: isolation is {self.isolation!r}; 'thread' or 'process'")
         if self.input_schema.get("type", "object") != "object":
             raise ToolDefinitionError(f"tool {self.name!r}: its input schema must have type 'object'")
         # Found out once here and not at every call. A callable object is async if its `__call__` is.
@@ -234,6 +246,20 @@ def tool(
     approval: bool = False,
     timeout: float | None = DEFAULT_TIMEOUT,
     max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES,
+    isolation: Isolation = "thread",
+    policy: Policy = PLAIN,
+    task_timeout: float | None = None,
+    idle_timeout: float | None = None,
+    retries: int = 0,
+    backoff: float = 0.5,
+    max_parallel: int | None = None,
+    rate: Rate | str | None = None,
+    breaker_failures: int | None = None,
+    breaker_pause: float = 30.0,
+    cache: float | None = None,
+    exclusive: tuple[str, ...] | str = (),
+    large_output: Literal["fail", "cut"] = "fail",
+    approval_timeout: float | None = None,
 ) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
 def tool(
     function: Callable[P, R] | None = None,
@@ -254,12 +280,18 @@ def tool(
         name: the tool's name, if it is not the function's.
         description: what the planner is told, if it is not the docstring.
         **spec: the other fields of `Tool`: ``read_only``, ``idempotent``, ``destructive``, ``sequential``,
-            ``approval``, ``timeout``, ``max_output_bytes``.
+            ``approval``, ``timeout``, ``max_output_bytes``, ``isolation``; and those of `dovetail.policy.Policy`:
+            ``retries``, ``rate``, ``cache``, ``breaker_failures``, …
 
     Raises:
         ToolDefinitionError: no schema can be made of the signature, or a field cannot be used; the message
             names the tool and the parameter.
     """
+    if changes := {field: spec.pop(field) for field in list(spec) if field in Policy.names()}:
+        try:
+            spec["policy"] = spec.get("policy", PLAIN).but(changes)
+        except UsageError as error:
+            raise ToolDefinitionError(f"a tool's {error}") from error
     if function is None:
         return lambda function: _make(function, name, description, spec)
     return _make(function, name, description, spec)

@@ -7,6 +7,7 @@ from dovetail.v1.event_pb2 import (
     AnswerText,
     ApprovalRequested,
     ApprovalResolved,
+    CallFailed,
     CallLost,
     CallProgressed,
     CallStarted,
@@ -87,6 +88,7 @@ from dovetail.v1.run_service_pb2 import (
 from dovetail.v1.tool_pb2 import (
     CallFailure,
     CallOutcome,
+    ToolPolicy,
     ToolSpec,
 )
 from dovetail.v1.tool_service_pb2 import (
@@ -104,6 +106,7 @@ __all__ = [
     "ApprovalResolved",
     "AttachRequest",
     "AttachResponse",
+    "CallFailed",
     "CallFailure",
     "CallLost",
     "CallOutcome",
@@ -173,6 +176,7 @@ __all__ = [
     "TaskSucceeded",
     "ThoughtWritten",
     "Tool",
+    "ToolPolicy",
     "ToolSpec",
     "Usage",
     "WatchRunRequest",

@@ -54,6 +54,10 @@ class FailureReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FAILURE_REASON_TOOL_UNAVAILABLE: _ClassVar[FailureReason]
     FAILURE_REASON_ARGUMENTS_TOO_LARGE: _ClassVar[FailureReason]
     FAILURE_REASON_OVERLOADED: _ClassVar[FailureReason]
+    FAILURE_REASON_CIRCUIT_OPEN: _ClassVar[FailureReason]
+    FAILURE_REASON_APPROVAL_TIMED_OUT: _ClassVar[FailureReason]
+    FAILURE_REASON_TOOL_CRASHED: _ClassVar[FailureReason]
+    FAILURE_REASON_TOOL_NOT_ALLOWED: _ClassVar[FailureReason]
     FAILURE_REASON_MODEL_UNREACHABLE: _ClassVar[FailureReason]
     FAILURE_REASON_MODEL_UNAUTHENTICATED: _ClassVar[FailureReason]
     FAILURE_REASON_MODEL_REJECTED: _ClassVar[FailureReason]
@@ -92,6 +96,10 @@ FAILURE_REASON_APPROVAL_REJECTED: FailureReason
 FAILURE_REASON_TOOL_UNAVAILABLE: FailureReason
 FAILURE_REASON_ARGUMENTS_TOO_LARGE: FailureReason
 FAILURE_REASON_OVERLOADED: FailureReason
+FAILURE_REASON_CIRCUIT_OPEN: FailureReason
+FAILURE_REASON_APPROVAL_TIMED_OUT: FailureReason
+FAILURE_REASON_TOOL_CRASHED: FailureReason
+FAILURE_REASON_TOOL_NOT_ALLOWED: FailureReason
 FAILURE_REASON_MODEL_UNREACHABLE: FailureReason
 FAILURE_REASON_MODEL_UNAUTHENTICATED: FailureReason
 FAILURE_REASON_MODEL_REJECTED: FailureReason
@@ -103,7 +111,7 @@ FAILURE_REASON_MODEL_TIMEOUT: FailureReason
 FAILURE_REASON_INTERNAL: FailureReason
 
 class Event(_message.Message):
-    __slots__ = ("sequence", "time", "run_started", "plan_started", "plan_text", "thought_written", "task_planned", "plan_diagnosed", "plan_closed", "task_ready", "call_started", "task_succeeded", "task_failed", "task_skipped", "call_waiting", "call_progressed", "call_lost", "approval_requested", "approval_resolved", "join_started", "answer_text", "replan_requested", "model_call_ended", "run_answered", "cancel_requested", "run_ended")
+    __slots__ = ("sequence", "time", "run_started", "plan_started", "plan_text", "thought_written", "task_planned", "plan_diagnosed", "plan_closed", "task_ready", "call_started", "task_succeeded", "task_failed", "task_skipped", "call_waiting", "call_progressed", "call_lost", "approval_requested", "approval_resolved", "call_failed", "join_started", "answer_text", "replan_requested", "model_call_ended", "run_answered", "cancel_requested", "run_ended")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     RUN_STARTED_FIELD_NUMBER: _ClassVar[int]
@@ -123,6 +131,7 @@ class Event(_message.Message):
     CALL_LOST_FIELD_NUMBER: _ClassVar[int]
     APPROVAL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
     APPROVAL_RESOLVED_FIELD_NUMBER: _ClassVar[int]
+    CALL_FAILED_FIELD_NUMBER: _ClassVar[int]
     JOIN_STARTED_FIELD_NUMBER: _ClassVar[int]
     ANSWER_TEXT_FIELD_NUMBER: _ClassVar[int]
     REPLAN_REQUESTED_FIELD_NUMBER: _ClassVar[int]
@@ -149,6 +158,7 @@ class Event(_message.Message):
     call_lost: CallLost
     approval_requested: ApprovalRequested
     approval_resolved: ApprovalResolved
+    call_failed: CallFailed
     join_started: JoinStarted
     answer_text: AnswerText
     replan_requested: ReplanRequested
@@ -156,7 +166,7 @@ class Event(_message.Message):
     run_answered: RunAnswered
     cancel_requested: CancelRequested
     run_ended: RunEnded
-    def __init__(self, sequence: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., plan_started: _Optional[_Union[PlanStarted, _Mapping]] = ..., plan_text: _Optional[_Union[PlanText, _Mapping]] = ..., thought_written: _Optional[_Union[ThoughtWritten, _Mapping]] = ..., task_planned: _Optional[_Union[TaskPlanned, _Mapping]] = ..., plan_diagnosed: _Optional[_Union[PlanDiagnosed, _Mapping]] = ..., plan_closed: _Optional[_Union[PlanClosed, _Mapping]] = ..., task_ready: _Optional[_Union[TaskReady, _Mapping]] = ..., call_started: _Optional[_Union[CallStarted, _Mapping]] = ..., task_succeeded: _Optional[_Union[TaskSucceeded, _Mapping]] = ..., task_failed: _Optional[_Union[TaskFailed, _Mapping]] = ..., task_skipped: _Optional[_Union[TaskSkipped, _Mapping]] = ..., call_waiting: _Optional[_Union[CallWaiting, _Mapping]] = ..., call_progressed: _Optional[_Union[CallProgressed, _Mapping]] = ..., call_lost: _Optional[_Union[CallLost, _Mapping]] = ..., approval_requested: _Optional[_Union[ApprovalRequested, _Mapping]] = ..., approval_resolved: _Optional[_Union[ApprovalResolved, _Mapping]] = ..., join_started: _Optional[_Union[JoinStarted, _Mapping]] = ..., answer_text: _Optional[_Union[AnswerText, _Mapping]] = ..., replan_requested: _Optional[_Union[ReplanRequested, _Mapping]] = ..., model_call_ended: _Optional[_Union[ModelCallEnded, _Mapping]] = ..., run_answered: _Optional[_Union[RunAnswered, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., run_ended: _Optional[_Union[RunEnded, _Mapping]] = ...) -> None: ...
+    def __init__(self, sequence: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., plan_started: _Optional[_Union[PlanStarted, _Mapping]] = ..., plan_text: _Optional[_Union[PlanText, _Mapping]] = ..., thought_written: _Optional[_Union[ThoughtWritten, _Mapping]] = ..., task_planned: _Optional[_Union[TaskPlanned, _Mapping]] = ..., plan_diagnosed: _Optional[_Union[PlanDiagnosed, _Mapping]] = ..., plan_closed: _Optional[_Union[PlanClosed, _Mapping]] = ..., task_ready: _Optional[_Union[TaskReady, _Mapping]] = ..., call_started: _Optional[_Union[CallStarted, _Mapping]] = ..., task_succeeded: _Optional[_Union[TaskSucceeded, _Mapping]] = ..., task_failed: _Optional[_Union[TaskFailed, _Mapping]] = ..., task_skipped: _Optional[_Union[TaskSkipped, _Mapping]] = ..., call_waiting: _Optional[_Union[CallWaiting, _Mapping]] = ..., call_progressed: _Optional[_Union[CallProgressed, _Mapping]] = ..., call_lost: _Optional[_Union[CallLost, _Mapping]] = ..., approval_requested: _Optional[_Union[ApprovalRequested, _Mapping]] = ..., approval_resolved: _Optional[_Union[ApprovalResolved, _Mapping]] = ..., call_failed: _Optional[_Union[CallFailed, _Mapping]] = ..., join_started: _Optional[_Union[JoinStarted, _Mapping]] = ..., answer_text: _Optional[_Union[AnswerText, _Mapping]] = ..., replan_requested: _Optional[_Union[ReplanRequested, _Mapping]] = ..., model_call_ended: _Optional[_Union[ModelCallEnded, _Mapping]] = ..., run_answered: _Optional[_Union[RunAnswered, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., run_ended: _Optional[_Union[RunEnded, _Mapping]] = ...) -> None: ...
 
 class RunStarted(_message.Message):
     __slots__ = ("run_id", "question", "strategy", "model", "tools", "limits", "metadata")
@@ -315,6 +325,18 @@ class CallLost(_message.Message):
     executor_id: str
     def __init__(self, call_id: _Optional[str] = ..., task_id: _Optional[int] = ..., executor_id: _Optional[str] = ...) -> None: ...
 
+class CallFailed(_message.Message):
+    __slots__ = ("call_id", "task_id", "failure", "pause")
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_FIELD_NUMBER: _ClassVar[int]
+    call_id: str
+    task_id: int
+    failure: Failure
+    pause: _duration_pb2.Duration
+    def __init__(self, call_id: _Optional[str] = ..., task_id: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., pause: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
 class ApprovalRequested(_message.Message):
     __slots__ = ("task_id",)
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
@@ -334,14 +356,16 @@ class ApprovalResolved(_message.Message):
     def __init__(self, task_id: _Optional[int] = ..., approved: _Optional[bool] = ..., arguments_json: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class TaskSucceeded(_message.Message):
-    __slots__ = ("task_id", "output_json", "reused_task_id")
+    __slots__ = ("task_id", "output_json", "reused_task_id", "cached")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_JSON_FIELD_NUMBER: _ClassVar[int]
     REUSED_TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    CACHED_FIELD_NUMBER: _ClassVar[int]
     task_id: int
     output_json: str
     reused_task_id: int
-    def __init__(self, task_id: _Optional[int] = ..., output_json: _Optional[str] = ..., reused_task_id: _Optional[int] = ...) -> None: ...
+    cached: bool
+    def __init__(self, task_id: _Optional[int] = ..., output_json: _Optional[str] = ..., reused_task_id: _Optional[int] = ..., cached: _Optional[bool] = ...) -> None: ...
 
 class TaskFailed(_message.Message):
     __slots__ = ("task_id", "failure")
