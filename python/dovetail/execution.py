@@ -268,6 +268,8 @@ class Execution:
 
     async def stop(self, *, reading: bool) -> None:
         """Stop the calls that are out; with ``reading`` also the planner, even in the middle of its last words."""
+        # Tools may take their time to be stopped: an approval that comes meanwhile must begin nothing.
+        self._approvals = Approvals(self._tools)
         if reading and self._reader is not None:
             self._reader.cancel()
         await self.stop_reading()

@@ -102,3 +102,30 @@ async def test_nobody_answering_ends_with_the_deadline_of_the_run() -> None:
     events = await events_of([send], model, limits=Limits(deadline=0.05))
     assert failures(events) == {1: "CANCELLED"}
     assert facts(events, "run_ended")[0].failure.reason == 8
+
+
+async def test_an_approval_that_comes_while_the_run_is_being_stopped_begins_nothing() -> None:
+    cancelled, let_go = asyncio.Event(), asyncio.Event()
+
+    @tool
+    async def stubborn() -> None:
+        """Takes its time to be cancelled."""
+        try:
+            await let_go.wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            await let_go.wait()
+
+    model = ScriptedModel(plan("1. stubborn()", '2. send("Ada")', "3. join()"))
+    async with asyncio.timeout(PATIENCE), Engine([stubborn, send], model) as engine:
+        run = engine.start("why?")
+        await asked(run)
+        run.cancel("enough")
+        await cancelled.wait()
+        assert run.awaiting_approval == []
+        with pytest.raises(UsageError, match="does not wait"):
+            run.approve(2)
+        let_go.set()
+        await run.wait()
+        events = [event async for event in run.events()]
+    assert [fact.task_id for fact in facts(events, "call_started")] == [1]
