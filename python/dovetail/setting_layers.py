@@ -169,8 +169,11 @@ class _FileSource(TomlConfigSettingsSource):
     def _from_folder(self, name: object, *, is_file: bool) -> object:
         if not isinstance(name, str):
             return name
-        is_file = is_file or name.endswith((".py", ".json")) or ".py:" in name
-        return str(self._folder / name) if is_file else name
+        if is_file:
+            return str(self._folder / name)
+        namespace, equals, spec = name.rpartition("=")
+        is_path = spec.endswith((".py", ".json")) or ".py:" in spec
+        return f"{namespace}{equals}{self._folder / spec}" if is_path else name
 
 
 def _config_file(config: str | Path | None) -> Path | None:

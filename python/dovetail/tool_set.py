@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +12,7 @@ from pydantic_core import to_json
 
 from dovetail import tool_spec
 from dovetail.errors import ToolDefinitionError, UsageError
+from dovetail.tool_names import ToolFilter, check_names
 from dovetail.tools import Tool, tool
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ class ToolSet:
 
     def __init__(self, tools: Iterable[Tool] = ()) -> None:
         self._tools: dict[str, Tool] = {}
+        # The names of tools that were left out of the set: to leave them out again is no slip.
+        self._left_out: frozenset[str] = frozenset()
         for one in tools:
             # The same tool may come in twice, from a module and by itself.
             if self._tools.setdefault(one.name, one) is not one:
@@ -57,6 +61,43 @@ class ToolSet:
         if isinstance(items, str | Path):
             items = [items]
         return cls(one for item in items for one in _tools_of(item))
+
+    def under(self, namespace: str) -> ToolSet:
+        """The same tools with a name before theirs: ``query`` is ``db.query`` under ``db``.
+
+        Raises:
+            ToolDefinitionError: a name that comes of it is none of a tool.
+        """
+        return ToolSet(replace(one, name=f"{namespace}.{one.name}") for one in self)
+
+    def allow(self, *patterns: str) -> ToolSet:
+        """The tools of these names, and no others.
+
+        Args:
+            *patterns: names, or patterns with ``*``, ``?`` and ``[…]``: ``db.*``.
+
+        Raises:
+            UsageError: there is no tool of a name that is no pattern; the message names those that are near.
+        """
+        check_names(patterns, [*self._tools, *self._left_out], "allow")
+        return self._filtered(ToolFilter(allow=patterns))
+
+    def deny(self, *patterns: str) -> ToolSet:
+        """The tools but those of these names. What was denied cannot be allowed again.
+
+        Args:
+            *patterns: names, or patterns with ``*``, ``?`` and ``[…]``: ``db.*``.
+
+        Raises:
+            UsageError: there is no tool of a name that is no pattern; the message names those that are near.
+        """
+        check_names(patterns, [*self._tools, *self._left_out], "deny")
+        return self._filtered(ToolFilter(deny=patterns))
+
+    def _filtered(self, filter_: ToolFilter) -> ToolSet:
+        passed = ToolSet(one for name, one in self._tools.items() if filter_.passes(name))
+        passed._left_out = self._left_out | (self._tools.keys() - passed._tools.keys())
+        return passed
 
     @property
     def names(self) -> list[str]:

@@ -1,6 +1,8 @@
 """SPECs: the tools that a name on the command line stands for.
 
 ``demo`` · ``package.module`` · ``package.module:name`` · ``tools.py`` · ``tools.py:name`` · ``tools.json``
+
+Each may have a namespace before it: ``db=tools.py`` makes ``db.query`` of ``query``.
 """
 
 from __future__ import annotations
@@ -9,9 +11,11 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +26,10 @@ from dovetail.tools import Tool, tool
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["load", "load_module", "tools_in"]
+__all__ = ["load", "load_module", "split_namespace", "tools_in"]
 
 _SHORT = {"demo": "dovetail.demo"}
+_NAMESPACED = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)=(.+)")
 
 
 def load(spec: str | Path) -> list[Tool]:
@@ -33,7 +38,7 @@ def load(spec: str | Path) -> list[Tool]:
     Args:
         spec: ``demo``; a module; ``module:name``, where the name is that of a tool, a function, or a list of
             them; a path to a ``.py`` file, with or without ``:name``; a path to a ``.json`` file in MCP's
-            Tool shape.
+            Tool shape; any of these behind a namespace and ``=``.
 
     Raises:
         UsageError: there is no such module, file or name, importing it fails, or it has no tools; the message
@@ -41,11 +46,20 @@ def load(spec: str | Path) -> list[Tool]:
         ToolDefinitionError: a function or an entry of the file cannot be a tool.
     """
     text = str(spec)
+    namespace, text = split_namespace(text)
+    if namespace is not None:
+        return [replace(one, name=f"{namespace}.{one.name}") for one in load(text)]
     if text.endswith(".json"):
         return read_tools(Path(text))
     place, name = _split(text)
     module = load_module(place, text)
     return tools_in(module, text) if name is None else _named(module, name, text)
+
+
+def split_namespace(spec: str) -> tuple[str | None, str]:
+    """The namespace of a SPEC, if it has one, and the rest of it."""
+    found = _NAMESPACED.fullmatch(spec)
+    return (found[1], found[2]) if found and not Path(spec).exists() else (None, spec)
 
 
 def load_module(place: str, spec: str | None = None) -> ModuleType:

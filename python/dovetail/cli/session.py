@@ -5,18 +5,16 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from dovetail import tool_spec
 from dovetail.cli.exits import end_process_after
 from dovetail.cli.interruption import PATIENCE_SECONDS, interruptible
 from dovetail.cli.questions import Questions
 from dovetail.cli.showing import show
 from dovetail.engine import Engine
 from dovetail.errors import UsageError
-from dovetail.examples import Example, read_examples
+from dovetail.examples import gather_examples
 from dovetail.models.provider import open_model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
@@ -54,7 +52,13 @@ class Session:
         async with AsyncExitStack() as stack:
             planner = self._open(settings.model, stack)
             joiner = None if settings.joiner is None else self._open(settings.joiner, stack)
-            engine = Engine(specs, planner, joiner=joiner, examples=self._examples(specs), limits=settings.limits())
+            engine = Engine(
+                specs,
+                planner,
+                joiner=joiner,
+                examples=gather_examples(specs, settings.examples),
+                limits=settings.limits(),
+            )
             self._engine = await stack.enter_async_context(engine)
             self._interruption = stack.enter_context(interruptible())
             self._stack = stack.pop_all()
@@ -98,17 +102,3 @@ class Session:
         )
         stack.push_async_callback(model.aclose)
         return model
-
-    def _examples(self, specs: Sequence[str]) -> list[Example]:
-        """The ``EXAMPLES`` of modules that are used as a whole, and those of files."""
-        examples: list[Example] = []
-        for spec in specs:
-            if spec.endswith(".json") or (":" in spec and spec.rpartition(":")[2].isidentifier()):
-                continue
-            found = getattr(tool_spec.load_module(spec), "EXAMPLES", ())
-            if not isinstance(found, list | tuple) or not all(isinstance(one, Example) for one in found):
-                raise UsageError(f"tools {spec}: EXAMPLES is no list of dovetail.Example")
-            examples += found
-        for file in self._settings.examples:
-            examples += read_examples(file)
-        return examples
