@@ -51,7 +51,8 @@ class Executors:
         self._fleets: dict[frozenset[ToolPool], Fleet] = {}
         # They also grow from one start of the server to the next: executors outlive it.
         self._last_number = time.time_ns() // 1_000_000
-        self._draining = False
+        # When the server will have drained at the latest, in the loop's time.
+        self._ends: float | None = None
 
     def pools(self) -> Iterator[ToolPool]:
         """The tools that executors serve, or that calls wait for."""
@@ -63,9 +64,10 @@ class Executors:
         Raises:
             Refusal: it cannot be welcomed; the refusal names the field.
         """
-        if self._draining:
-            raise Refusal.shutting_down()
         before = self.sessions.get(hello.executor_id)
+        # While the server drains its runs go on: who carries out their calls may come back.
+        if self._ends is not None and (before is None or hello.fencing_number != before.number):
+            raise Refusal.shutting_down()
         if before is not None and before.caller != caller.name:
             raise Refusal.executor_already_exists(hello.executor_id)
         if before is None and len(self.sessions) >= self._settings.max_executors:
@@ -99,6 +101,8 @@ class Executors:
             )
         )
         mailbox.notices.append(welcome)
+        if self._ends is not None:
+            mailbox.notices.append(_drain_notice(self._ends))
         self.hear(session)
         self._watch(session)
         self._changed()
@@ -136,10 +140,10 @@ class Executors:
 
     def announce_drain(self, within: float) -> None:
         """Tell all executors that the server is about to end, and welcome no more."""
-        self._draining = True
+        self._ends = asyncio.get_running_loop().time() + within
         for session in self.sessions.values():
             if session.mailbox is not None:
-                session.mailbox.notices.append(AttachResponse(drain=ServerDrain(within=seconds(within))))
+                session.mailbox.notices.append(_drain_notice(self._ends))
                 session.mailbox.wake()
 
     def close(self) -> None:
@@ -272,3 +276,9 @@ class Executors:
 def _others(pool: ToolPool, executor_id: str) -> list[str]:
     """The executors that serve a tool, apart from the one that wants to give it another spec."""
     return sorted(session.executor_id for session in pool.sessions if session.executor_id != executor_id)
+
+
+def _drain_notice(ends: float) -> AttachResponse:
+    """The word that the server is about to end."""
+    left = max(0.0, ends - asyncio.get_running_loop().time())
+    return AttachResponse(drain=ServerDrain(within=seconds(left)))

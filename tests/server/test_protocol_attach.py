@@ -177,6 +177,8 @@ async def test_a_token_serves_what_it_may_under_names_of_its_own(tmp_path: Path)
             taken = End("ALREADY_EXISTS", "EXECUTOR_ALREADY_EXISTS", metadata={"executor_id": "e"})
             assert await refused(live, hello(), metadata=two) == taken
             assert len(await first.everything()) == 1
+            await first.vanish()
+            assert await refused(live, hello(), metadata=two) == taken
 
 
 @pytest.mark.parametrize(
@@ -225,14 +227,19 @@ async def test_a_server_that_ends_says_so_and_welcomes_nobody() -> None:
         run_id = await live.create("1. t(1)\n2. t(2)\n3. join($2)")
         call = await executor.one_call()
         ending = asyncio.create_task(live.server.drain())
-        notice = await executor.receive()
-        assert notice == v1.AttachResponse(drain=v1.ServerDrain(within=Duration(seconds=20)))
+        assert 15 < (await executor.receive()).drain.within.seconds < 20
         assert await refused(live, hello("other")) == End("UNAVAILABLE", "SHUTTING_DOWN")
-        # What is in flight goes on, with calls that come after the word of the end.
+        # What is in flight goes on, with calls that come after the word of the end, also if the stream breaks.
         await executor.send(results=[output(call)])
-        await executor.give(output(await executor.one_call()))
-        async with asyncio.timeout(PATIENCE):
-            await ending
+        call = await executor.one_call()
+        await executor.vanish()
+        assert await refused(live, hello()) == End("UNAVAILABLE", "SHUTTING_DOWN")
+        async with attached(live, fencing_number=executor.number, known_call_ids=[call.call_id]) as back:
+            assert back.welcome.resumed
+            assert (await back.receive()).HasField("drain")
+            await back.give(output(call))
+            async with asyncio.timeout(PATIENCE):
+                await ending
         assert (await live.runs.GetRun(v1.GetRunRequest(run_id=run_id))).run.state == v1.RunState.RUN_STATE_ANSWERED
 
 
