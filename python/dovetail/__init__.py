@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dovetail.approvals import ApprovalRequest, Approve, Reject
     from dovetail.call_context import CallContext
     from dovetail.client import Client, RemoteRun, SyncClient
     from dovetail.embedding import run
@@ -34,12 +35,15 @@ if TYPE_CHECKING:
     from dovetail.limits import Limits
     from dovetail.models.provider import open_model
     from dovetail.runs import Run
+    from dovetail.secret import Secret
     from dovetail.tool_set import ToolSet
     from dovetail.tools import Tool, tool
 
 __all__ = [
     "AccessDeniedError",
     "AlreadyExistsError",
+    "ApprovalRequest",
+    "Approve",
     "CallContext",
     "Client",
     "DovetailError",
@@ -52,10 +56,12 @@ __all__ = [
     "ModelError",
     "NotFoundError",
     "NotPossibleError",
+    "Reject",
     "RemoteRun",
     "Run",
     "RunCancelledError",
     "RunFailedError",
+    "Secret",
     "ServerError",
     "ServerUnavailableError",
     "SyncClient",
@@ -69,14 +75,18 @@ __all__ = [
 ]
 
 _MODULES = {
+    "ApprovalRequest": "approvals",
+    "Approve": "approvals",
     "CallContext": "call_context",
     "Client": "client",
     "Engine": "engine",
     "Example": "examples",
     "Executor": "executor",
     "Limits": "limits",
+    "Reject": "approvals",
     "RemoteRun": "client",
     "Run": "runs",
+    "Secret": "secret",
     "SyncClient": "client",
     "Tool": "tools",
     "ToolSet": "tool_set",

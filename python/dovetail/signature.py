@@ -17,6 +17,7 @@ from pydantic_core import SchemaError
 from dovetail.call_context import CallContext
 from dovetail.docstring import Docstring
 from dovetail.errors import ToolDefinitionError
+from dovetail.secret import SecretParameter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -71,6 +72,7 @@ class Signature:
         output_schema: the schema of the return type, or None where the function does not declare one.
         converters: the parameters whose JSON values are not yet what the function takes.
         context_parameter: the parameter that takes the `CallContext`, if there is one.
+        secrets: the parameters that take a `dovetail.Secret`.
     """
 
     description: str
@@ -78,6 +80,7 @@ class Signature:
     output_schema: dict[str, Any] | None
     converters: tuple[Converter, ...]
     context_parameter: str | None
+    secrets: tuple[SecretParameter, ...]
 
     @classmethod
     def of(cls, function: Callable[..., Any], tool: str) -> Signature:
@@ -103,7 +106,9 @@ class Signature:
         context = [parameter for parameter in parameters if hints.get(parameter.name) is CallContext]
         if len(context) > 1:
             raise ToolDefinitionError(f"tool {tool!r}: {len(context)} parameters take the CallContext; one is enough")
-        parameters = [parameter for parameter in parameters if parameter not in context]
+        secrets = _secrets(parameters, hints, tool)
+        hidden = {parameter.name for parameter in (*context, *secrets)}
+        parameters = [parameter for parameter in parameters if parameter.name not in hidden]
         docstring = Docstring.parse(inspect.getdoc(function))
         adapters: dict[str, TypeAdapter[Any]] = {}
         schemas: dict[str, dict[str, Any]] = {}
@@ -120,7 +125,7 @@ class Signature:
         )
         context_parameter = context[0].name if context else None
         output_schema = _output(hints, docstring, tool)
-        return cls(docstring.description, input_schema, output_schema, converters, context_parameter)
+        return cls(docstring.description, input_schema, output_schema, converters, context_parameter, secrets)
 
 
 def _hinted(function: Callable[..., Any]) -> Any:
@@ -150,6 +155,14 @@ def _parameters(function: Callable[..., Any], tool: str) -> list[inspect.Paramet
         if parameter.kind is parameter.VAR_KEYWORD:
             raise ToolDefinitionError(f"{at} '**{parameter.name}' takes any argument; take one dict instead")
     return parameters
+
+
+def _secrets(parameters: list[inspect.Parameter], hints: Mapping[str, Any], tool: str) -> tuple[SecretParameter, ...]:
+    found = (
+        SecretParameter.of(one.name, hints.get(one.name), required=one.default is one.empty, tool=tool)
+        for one in parameters
+    )
+    return tuple(secret for secret in found if secret is not None)
 
 
 def _definitions(

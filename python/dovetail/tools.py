@@ -13,6 +13,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from dovetail.call_context import CallContext
 from dovetail.errors import DovetailError, ToolDefinitionError, UsageError
 from dovetail.policy import PLAIN, Policy, Rate
+from dovetail.secret import SecretsInUse
 from dovetail.threads import shared_threads
 from dovetail.v1 import FailureReason
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from dovetail.call import Backend
+    from dovetail.secret import Secret, SecretParameter
     from dovetail.signature import Converter
 
 __all__ = ["FunctionTool", "OutputError", "Tool", "tool"]
@@ -81,6 +83,7 @@ class Tool:
         function: what is called; None for a spec without a function.
         converters: what turns JSON arguments into what the function takes, where they differ.
         context_parameter: the parameter of the function that takes the `CallContext`, if there is one.
+        secrets: the parameters of the function that take a `dovetail.Secret` from the environment.
         is_async: whether the function runs on the event loop; it runs in a thread if not.
 
     Raises:
@@ -104,6 +107,7 @@ class Tool:
     function: Callable[..., Any] | None = field(default=None, repr=False)
     converters: tuple[Converter, ...] = field(default=(), repr=False)
     context_parameter: str | None = field(default=None, repr=False)
+    secrets: tuple[SecretParameter, ...] = field(default=(), repr=False)
     is_async: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -147,10 +151,26 @@ class Tool:
 
         Raises:
             OutputError: the output is no JSON value, or too large.
-            UsageError: there is no function behind this tool.
+            UsageError: there is no function behind this tool, or the variable of a secret is not set.
             ValueError: the arguments are no JSON object, or a type has demands that its schema does not show.
             Exception: whatever else the function raised.
         """
+        if not self.secrets:
+            return await self._call(arguments_json, context)
+        secrets = SecretsInUse(self.secrets, self.name)
+        if context is not None:
+            context = secrets.context(context)
+        try:
+            output_json = await self._call(arguments_json, context, secrets.arguments)
+        except BaseException as error:
+            if (hidden := secrets.error(error)) is error:
+                raise
+            raise hidden from None
+        return secrets.output(output_json)
+
+    async def _call(
+        self, arguments_json: str | bytes, context: CallContext | None, secrets: Mapping[str, Secret] | None = None
+    ) -> str:
         function = self.function
         if function is None:
             raise UsageError(f"tool {self.name!r} is a spec without a function: it can be planned with, not called")
@@ -160,6 +180,8 @@ class Tool:
                 arguments[converter.name] = converter.convert(arguments[converter.name])
         if self.context_parameter is not None:
             arguments[self.context_parameter] = context or CallContext()
+        if secrets:
+            arguments.update(secrets)
         if not self.is_async:
             output = await shared_threads.run(self._call_and_encode, arguments)
             return output if isinstance(output, str) else self.encode(await output)
@@ -321,6 +343,7 @@ def _make(
         function=function,
         converters=signature.converters,
         context_parameter=signature.context_parameter,
+        secrets=signature.secrets,
         **spec,
     )
     functools.update_wrapper(made, function, updated=())

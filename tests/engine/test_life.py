@@ -281,6 +281,7 @@ def test_the_public_names_are_these() -> None:
         "Run",
         "RunCancelledError",
         "RunFailedError",
+        "Secret",
         "ServerError",
         "ServerUnavailableError",
         "SyncClient",
