@@ -107,7 +107,7 @@ class Signature:
         if len(context) > 1:
             raise ToolDefinitionError(f"tool {tool!r}: {len(context)} parameters take the CallContext; one is enough")
         secrets = _secrets(parameters, hints, tool)
-        hidden = {parameter.name for parameter in (*context, *secrets)}
+        hidden = {parameter.name for parameter in context} | {secret.name for secret in secrets}
         parameters = [parameter for parameter in parameters if parameter.name not in hidden]
         docstring = Docstring.parse(inspect.getdoc(function))
         adapters: dict[str, TypeAdapter[Any]] = {}

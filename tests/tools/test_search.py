@@ -37,6 +37,10 @@ class Wiki:
     asked: list[dict[str, list[str]]] = field(default_factory=list)
     agents: list[str] = field(default_factory=list)
 
+    def open(self, **options: Any) -> Wikipedia:
+        """The wiki of this server, which stands on this machine."""
+        return Wikipedia(self.url, allow=[urlsplit(self.url).netloc], **options)
+
     def pages(self, *pages: dict[str, Any]) -> None:
         self.body = json.dumps({"batchcomplete": True, "query": {"pages": list(pages)}}).encode()
 
@@ -90,7 +94,7 @@ def _everest(**changes: Any) -> dict[str, Any]:
 
 async def test_the_best_article_with_a_text_is_found(wiki: Wiki) -> None:
     wiki.pages(_everest(title="Second", index=2), _everest(), _everest(title="Empty", index=0, extract=""))
-    article = await Wikipedia(wiki.url).find("  Mount Everest ")
+    article = await wiki.open().find("  Mount Everest ")
     assert article == Article("Mount Everest", "A mountain.", "https://en.wikipedia.org/wiki/Mount_Everest")
     assert wiki.asked[0]["gsrsearch"] == ["Mount Everest"]
     assert wiki.agents[0].startswith("dovetail/")
@@ -98,7 +102,7 @@ async def test_the_best_article_with_a_text_is_found(wiki: Wiki) -> None:
 
 async def test_a_long_text_is_cut_and_a_long_query_too(wiki: Wiki) -> None:
     wiki.pages(_everest(extract="word " * 5000))
-    article = await Wikipedia(wiki.url).find("x" * 5000)
+    article = await wiki.open().find("x" * 5000)
     assert len(article.text) <= 4002
     assert article.text.endswith("word …")
     assert len(wiki.asked[0]["gsrsearch"][0]) == 1000
@@ -126,24 +130,30 @@ async def test_what_is_no_result_is_a_clear_error(wiki: Wiki, change: dict[str, 
     for name, value in change.items():
         setattr(wiki, name, value)
     with pytest.raises(SearchError, match=message):
-        await Wikipedia(wiki.url).find("q")
+        await wiki.open().find("q")
     assert len(wiki.asked) == 1
 
 
 async def test_a_server_that_does_not_answer_is_given_up(wiki: Wiki) -> None:
     wiki.wait = threading.Event()
     with pytest.raises(SearchError, match=r"did not answer within 0.2 seconds"):
-        await asyncio.wait_for(Wikipedia(wiki.url, timeout=0.2).find("q"), 10)
+        await asyncio.wait_for(wiki.open(timeout=0.2).find("q"), 10)
 
 
 async def test_a_server_that_is_down_is_an_error_with_a_remedy(wiki: Wiki) -> None:
     with pytest.raises(SearchError, match=r"cannot be reached .*set DOVETAIL_SEARCH_FILE"):
-        await Wikipedia("http://127.0.0.1:9/w/api.php").find("q")
+        await Wikipedia("http://127.0.0.1:9/w/api.php", allow=["127.0.0.1:9"]).find("q")
+
+
+async def test_a_server_of_the_own_network_is_not_asked_unless_that_is_allowed(wiki: Wiki) -> None:
+    with pytest.raises(SearchError, match=r"127.0.0.1: port \d+ may not be reached"):
+        await Wikipedia(wiki.url).find("q")
+    assert wiki.asked == []
 
 
 async def test_an_empty_query_is_not_sent(wiki: Wiki) -> None:
     with pytest.raises(SearchError, match="the query is empty"):
-        await Wikipedia(wiki.url).find("  ")
+        await wiki.open().find("  ")
     assert wiki.asked == []
 
 

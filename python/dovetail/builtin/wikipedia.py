@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import from_json
 
 from dovetail.builtin.articles import MAX_QUERY_CHARACTERS, Article, SearchError, shorten
+from dovetail.builtin.reachable import UrlRefusedError, check_url
+from dovetail.threads import shared_threads
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Collection
 
 __all__ = ["Wikipedia"]
 
@@ -18,21 +21,24 @@ API: Final = "https://en.wikipedia.org/w/api.php"
 MAX_BODY_BYTES: Final = 1024 * 1024
 _USER_AGENT: Final = "dovetail/0.1 (LLM tool-call executor; python-httpx2)"
 _CANDIDATES: Final = 3
+_REMEDY: Final = "set DOVETAIL_SEARCH_FILE to a JSONL file of articles"
 
 
 class Wikipedia:
     """Searches one wiki through the MediaWiki API.
 
-    One request a search, to the one address given here: redirects are not followed.
+    One request a search, to the one address given here, which must be a public one: redirects are not followed.
 
     Args:
         api: the address of the wiki's ``api.php``.
         timeout: how many seconds connecting, and each wait for more of the reply, may take.
+        allow: hosts that need not be public, for a wiki of one's own: ``wiki.internal:8080``; see `check_url`.
     """
 
-    def __init__(self, api: str = API, *, timeout: float = 10.0) -> None:
+    def __init__(self, api: str = API, *, timeout: float = 10.0, allow: Collection[str] = ()) -> None:
         self._api = api
         self._timeout = timeout
+        self._allow = allow
 
     async def find(self, query: str) -> Article:
         """The introduction of the article that fits best.
@@ -61,7 +67,11 @@ class Wikipedia:
             "inprop": "url",
             "redirects": "1",
         }
-        host = httpx2.URL(self._api).host
+        try:
+            api = await shared_threads.run(check_url, {"url": self._api, "allow": self._allow})
+        except UrlRefusedError as error:
+            raise SearchError(f"{error}; without a network, {_REMEDY}") from error
+        host = api.host
         try:
             async with (
                 # A client of its own for each search: a connection belongs to the loop that opened it, and a
@@ -72,7 +82,9 @@ class Wikipedia:
                     follow_redirects=False,
                     headers={"User-Agent": _USER_AGENT, "Accept": "application/json"},
                 ) as client,
-                client.stream("GET", self._api, params=parameters) as response,
+                client.stream(
+                    "GET", api.url, params=parameters, headers=api.headers, extensions=api.extensions
+                ) as response,
             ):
                 if response.status_code == 429:
                     raise SearchError(f"{host} asks for fewer requests (HTTP 429); try again later")
@@ -87,10 +99,7 @@ class Wikipedia:
             raise SearchError(f"{host} did not answer within {self._timeout:g} seconds") from error
         except httpx2.HTTPError as error:
             detail = str(error) or type(error).__name__
-            raise SearchError(
-                f"{host} cannot be reached ({detail}); without a network, set DOVETAIL_SEARCH_FILE to a "
-                "JSONL file of articles"
-            ) from error
+            raise SearchError(f"{host} cannot be reached ({detail}); without a network, {_REMEDY}") from error
         try:
             return from_json(bytes(body))
         except ValueError as error:
