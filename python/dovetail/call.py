@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dovetail.call_context import CallContext
+from dovetail.errors import RetryableError
 from dovetail.failure_text import failure_text, message_of
 from dovetail.tools import OutputError
 from dovetail.v1 import Failure, FailureReason
@@ -14,7 +15,7 @@ from dovetail.v1 import Failure, FailureReason
 if TYPE_CHECKING:
     from dovetail.tools import Tool
 
-__all__ = ["IN_PROCESS", "Backend", "Call", "CallOwner"]
+__all__ = ["IN_PROCESS", "Backend", "Call", "CallOwner", "backend_of", "begin"]
 
 
 class CallOwner(Protocol):
@@ -29,11 +30,11 @@ class CallOwner(Protocol):
     def progressed(self, call: Call, fraction: float | None, message: str) -> None:
         """The call is so far."""
 
-    def succeeded(self, call: Call, output_json: str) -> None:
-        """The call gave an output."""
+    def succeeded(self, call: Call, output_json: str, *, cached: bool) -> None:
+        """The call gave an output; with ``cached`` another call of the same arguments did."""
 
-    def failed(self, call: Call, failure: Failure) -> None:
-        """The call gave no output."""
+    def failed(self, call: Call, failure: Failure, *, may_be_repeated: bool) -> None:
+        """The call gave no output; with ``may_be_repeated`` it had no effect either, as whoever made it says."""
 
     def lost(self, call: Call, executor_id: str) -> None:
         """Whoever carried out the call is gone, and nobody knows how far it came."""
@@ -65,6 +66,7 @@ class Call:
         run_id: the run that it belongs to.
         task_id: the task that it is an attempt at.
         attempt: which one: 1, 2, 3, …
+        losses: how many attempts at the task before it were lost with their executors.
         arguments_json: the bound arguments, a JSON object.
         traceparent: the W3C trace context of whoever created the run; may be empty.
         over: whether its outcome is known, or not wanted any more.
@@ -77,10 +79,13 @@ class Call:
         "attempt",
         "handle",
         "heard",
+        "idle",
+        "losses",
         "over",
         "run_id",
         "task_id",
         "timer",
+        "told",
         "tool",
         "traceparent",
     )
@@ -94,6 +99,7 @@ class Call:
         arguments_json: str,
         *,
         attempt: int = 1,
+        losses: int = 0,
         traceparent: str = "",
     ) -> None:
         self._owner = owner
@@ -101,13 +107,16 @@ class Call:
         self.run_id = run_id
         self.task_id = task_id
         self.attempt = attempt
+        self.losses = losses
         self.arguments_json = arguments_json
         self.traceparent = traceparent
         self.over = False
         self.handle: Any = None
         self.timer: asyncio.TimerHandle | None = None
-        # When progress was last recorded.
+        self.idle: asyncio.TimerHandle | None = None
+        # When it last gave a sign of progress, and when that was last recorded.
         self.heard = 0.0
+        self.told = 0.0
 
     @property
     def call_id(self) -> str:
@@ -129,15 +138,15 @@ class Call:
         if not self.over:
             self._owner.progressed(self, fraction, message)
 
-    def succeed(self, output_json: str) -> None:
-        """It gave an output, a JSON value."""
+    def succeed(self, output_json: str, cached: bool = False) -> None:
+        """It gave an output, a JSON value; with ``cached`` another call of the same arguments did."""
         if not self.over:
-            self._owner.succeeded(self, output_json)
+            self._owner.succeeded(self, output_json, cached=cached)
 
-    def fail(self, reason: FailureReason, message: str) -> None:
-        """It gave no output."""
+    def fail(self, reason: FailureReason, message: str, *, may_be_repeated: bool = False) -> None:
+        """It gave no output; with ``may_be_repeated`` it had no effect either."""
         if not self.over:
-            self._owner.failed(self, Failure(reason=reason, message=message))
+            self._owner.failed(self, Failure(reason=reason, message=message), may_be_repeated=may_be_repeated)
 
     def lose(self, executor_id: str) -> None:
         """Whoever carried it out is gone."""
@@ -180,10 +189,21 @@ class _InProcess:
         except OutputError as error:
             call.fail(error.reason, message_of(error))
         except Exception as error:  # whatever a tool raises is data
-            call.fail(FailureReason.FAILURE_REASON_TOOL_ERROR, failure_text(error))
+            may_be_repeated = isinstance(error, RetryableError)
+            call.fail(FailureReason.FAILURE_REASON_TOOL_ERROR, failure_text(error), may_be_repeated=may_be_repeated)
         else:
             call.succeed(output_json)
 
 
 IN_PROCESS = _InProcess()
 """Carries out calls of functions of this process: on the event loop or in a thread."""
+
+
+def backend_of(call: Call) -> Backend:
+    """Who carries out a call."""
+    return call.tool.backend or IN_PROCESS
+
+
+def begin(call: Call) -> None:
+    """Have a call carried out."""
+    backend_of(call).begin(call)

@@ -1,30 +1,47 @@
 """The calls of a run: so many at a time, each within its time and its size, made again where that is safe.
 
-What a tool's policy says is applied here, above every backend.
+What a tool's policy says of one run is applied here, above every backend; what it says over all runs, in
+`dovetail.gates`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import random
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from dovetail.call import IN_PROCESS, Call
+from dovetail.call import Call, backend_of
 from dovetail.failure_text import bounded
+from dovetail.large_output import cut_output
+from dovetail.policy import PLAIN
+from dovetail.sequence import Sequence
 from dovetail.v1 import Failure, FailureReason
 
 if TYPE_CHECKING:
+    from dovetail.gates import Gates
     from dovetail.tools import Tool
 
 __all__ = ["CallOutcomes", "Calls"]
 
-_CANCEL_SECONDS = 1.0
-_PROGRESS_SECONDS = 0.1
-_LONGEST_PROGRESS = 1_000
+_CANCEL_SECONDS: Final = 1.0
+_PROGRESS_SECONDS: Final = 0.1
+_LONGEST_PROGRESS: Final = 1_000
+_LONGEST_PAUSE: Final = 60.0
 # A call that takes its executor with it must not take all of them.
-_MOST_ATTEMPTS = 3
+_MOST_LOSSES: Final = 3
+
+# Failures of which another call may come out better.
+_PASSING: Final = frozenset(
+    {
+        FailureReason.FAILURE_REASON_TOOL_ERROR,
+        FailureReason.FAILURE_REASON_TIMEOUT,
+        FailureReason.FAILURE_REASON_TOOL_CRASHED,
+        FailureReason.FAILURE_REASON_OVERLOADED,
+    }
+)
 
 
 class CallOutcomes(Protocol):
@@ -42,8 +59,11 @@ class CallOutcomes(Protocol):
     def call_lost(self, call: Call, executor_id: str) -> None:
         """The executor of the call is lost; what becomes of the task is told next."""
 
-    def call_succeeded(self, task_id: int, output_json: str) -> None:
-        """A task has its output."""
+    def call_retried(self, call: Call, failure: Failure, pause: float) -> None:
+        """The call failed, and another will follow after a pause of seconds."""
+
+    def call_succeeded(self, task_id: int, output_json: str, *, cached: bool) -> None:
+        """A task has its output; with ``cached`` no call was made for it."""
 
     def call_failed(self, task_id: int, failure: Failure) -> None:
         """A task will have no output."""
@@ -56,54 +76,75 @@ class Calls:
         outcomes: who is told of them; told of each task's outcome exactly once, unless the calls are cancelled.
         run_id: the run.
         max_parallel: how many may be out at the same time; None for no bound.
+        gates: what tools' policies share over all runs.
         traceparent: the W3C trace context of whoever created the run.
     """
 
     __slots__ = (
         "_abandoned",
-        "_in_sequence",
+        "_gates",
         "_out",
         "_outcomes",
+        "_pausing",
         "_places",
         "_run_id",
         "_sequence",
+        "_task_timers",
         "_traceparent",
         "_waiting",
     )
 
-    def __init__(self, outcomes: CallOutcomes, run_id: str, max_parallel: int | None, traceparent: str = "") -> None:
+    def __init__(
+        self, outcomes: CallOutcomes, run_id: str, max_parallel: int | None, gates: Gates, traceparent: str = ""
+    ) -> None:
         self._outcomes = outcomes
         self._run_id = run_id
         self._places = max_parallel if max_parallel is not None else float("inf")
+        self._gates = gates
         self._traceparent = traceparent
         self._out: dict[int, Call] = {}
         # Made when first needed: most runs need none of them, and there may be ten thousand runs.
         self._waiting: deque[Call] | None = None
-        # Calls of sequential tools behind the one that is out.
-        self._sequence: deque[Call] | None = None
-        self._in_sequence: int | None = None
+        self._pausing: dict[int, asyncio.TimerHandle] | None = None
+        self._sequence: Sequence | None = None
+        self._task_timers: dict[int, asyncio.TimerHandle] | None = None
         self._abandoned: set[asyncio.Task[None]] | None = None
+
+    def expect(self, task_id: int) -> None:
+        """A task of a sequential tool was planned: those behind it wait for it."""
+        if self._sequence is None:
+            self._sequence = Sequence()
+        self._sequence.expect(task_id)
+
+    def skip(self, task_id: int) -> None:
+        """A task will not be called."""
+        if self._sequence is not None and (behind := self._sequence.settled(task_id)):
+            self._admit(behind)
 
     def start(self, task_id: int, tool: Tool, arguments_json: str) -> None:
         """Call a tool for a task: now, or once there is a place."""
         call = Call(self, tool, self._run_id, task_id, arguments_json, traceparent=self._traceparent)
-        if tool.sequential:
-            if self._in_sequence is not None:
-                if self._sequence is None:
-                    self._sequence = deque()
-                self._sequence.append(call)
-                return
-            self._in_sequence = task_id
-        self._admit(call)
+        if tool.policy.task_timeout is not None:
+            if self._task_timers is None:
+                self._task_timers = {}
+            loop = asyncio.get_running_loop()
+            self._task_timers[task_id] = loop.call_later(tool.policy.task_timeout, self._task_time_out, task_id, tool)
+        if not tool.sequential:
+            self._admit(call)
+        elif self._sequence is not None and (first := self._sequence.ready(call)):
+            self._admit(first)
 
     async def cancel(self) -> None:
         """Cancel what is out and forget what waits. Tools that do not let themselves be cancelled are left behind."""
         self._waiting = self._sequence = None
+        for timer in (*(self._pausing or {}).values(), *(self._task_timers or {}).values()):
+            timer.cancel()
+        self._pausing = self._task_timers = None
         out = list(self._out.values())
         self._out.clear()
         tasks = set(self._abandoned or ())
         for call in out:
-            task = self._stop(call)
+            task = self._withdraw(call)
             if task is not None:
                 tasks.add(task)
         if tasks:
@@ -119,13 +160,10 @@ class Calls:
 
     def _begin(self, call: Call) -> None:
         self._out[call.task_id] = call
-        (call.tool.backend or IN_PROCESS).begin(call)
-
-    def _stop(self, call: Call) -> asyncio.Task[None] | None:
-        call.over = True
-        if call.timer is not None:
-            call.timer.cancel()
-        return (call.tool.backend or IN_PROCESS).cancel(call)
+        if call.tool.policy is PLAIN:
+            backend_of(call).begin(call)
+        else:
+            self._gates.admit(call)
 
     # What backends say of calls --------------------------------------------------------------------------------
 
@@ -135,90 +173,167 @@ class Calls:
 
     def started(self, call: Call, executor_id: str) -> None:
         """The tool is about to be entered: the call's time begins."""
-        timeout = call.tool.timeout
-        if timeout is not None:
+        tool = call.tool
+        if tool.timeout is not None:
             # A timer and not `asyncio.timeout`: a tool that swallows its cancellation must not hold up the run.
-            call.timer = asyncio.get_running_loop().call_later(timeout, self._time_out, call)
+            what = f"{tool.name} took longer than its timeout of {tool.timeout:g} s"
+            call.timer = asyncio.get_running_loop().call_later(tool.timeout, self._time_out, call, what)
+        if tool.policy.idle_timeout is not None:
+            call.heard = time.monotonic()
+            self._watch(call, tool.policy.idle_timeout)
         self._outcomes.call_started(call, executor_id)
 
     def progressed(self, call: Call, fraction: float | None, message: str) -> None:
-        """The call is so far; what comes too fast is dropped."""
-        now = time.monotonic()
-        if now - call.heard < _PROGRESS_SECONDS:
+        """The call is so far; what comes too fast is not recorded."""
+        now = call.heard = time.monotonic()
+        if now - call.told < _PROGRESS_SECONDS:
             return
-        call.heard = now
+        call.told = now
         if fraction is not None:
             fraction = None if math.isnan(fraction) else min(1.0, max(0.0, fraction))
         self._outcomes.call_progressed(call, fraction, bounded(message, _LONGEST_PROGRESS))
 
-    def succeeded(self, call: Call, output_json: str) -> None:
+    def succeeded(self, call: Call, output_json: str, *, cached: bool) -> None:
         """The call gave an output."""
         most = call.tool.max_output_bytes
         # A character is a byte at the least and four at the most.
         if len(output_json) * 4 > most and (size := len(output_json.encode())) > most:
-            message = f"tool {call.tool.name!r} returned {size:,} bytes of JSON; max_output_bytes is {most:,}"
-            self.failed(call, Failure(reason=FailureReason.FAILURE_REASON_OUTPUT_TOO_LARGE, message=message))
-            return
-        self._retire(call)
-        self._outcomes.call_succeeded(call.task_id, output_json)
+            if call.tool.policy.large_output == "fail":
+                message = f"tool {call.tool.name!r} returned {size:,} bytes of JSON; max_output_bytes is {most:,}"
+                call.fail(FailureReason.FAILURE_REASON_OUTPUT_TOO_LARGE, message)
+                return
+            output_json = cut_output(output_json, most)
+        if call.tool.policy is not PLAIN:
+            self._gates.succeeded(call, output_json)
+        self._settle(call)
+        self._outcomes.call_succeeded(call.task_id, output_json, cached=cached)
 
-    def failed(self, call: Call, failure: Failure) -> None:
-        """The call gave no output."""
-        self._retire(call)
+    def failed(self, call: Call, failure: Failure, *, may_be_repeated: bool) -> None:
+        """The call gave no output: another follows, if the policy says so and it is safe."""
+        policy = call.tool.policy
+        if policy is not PLAIN:
+            self._gates.failed(call, failure.reason)
+            tries = call.attempt - call.losses
+            safe = call.tool.repeatable or may_be_repeated
+            if tries <= policy.retries and failure.reason in _PASSING and safe:
+                self._pause(call, failure, min(_LONGEST_PAUSE, policy.backoff * 2.0 ** (tries - 1)))
+                return
+        self._settle(call)
         self._outcomes.call_failed(call.task_id, failure)
 
     def lost(self, call: Call, executor_id: str) -> None:
         """The executor of the call is lost: the call is made again if that is safe."""
         self._outcomes.call_lost(call, executor_id)
-        if not call.tool.repeatable:
-            reason = FailureReason.FAILURE_REASON_OUTCOME_UNKNOWN
-            message = (
-                f"the executor {executor_id} was lost during the call, and {call.tool.name} must not be called twice"
-            )
-            self.failed(call, Failure(reason=reason, message=message))
-        elif call.attempt >= _MOST_ATTEMPTS:
-            reason = FailureReason.FAILURE_REASON_EXECUTOR_LOST
-            message = f"{call.attempt} executors were lost during calls of {call.tool.name}, {executor_id} the last"
-            self.failed(call, Failure(reason=reason, message=message))
+        tool = call.tool
+        if not tool.repeatable:
+            message = f"the executor {executor_id} was lost during the call, and {tool.name} must not be called twice"
+            call.fail(FailureReason.FAILURE_REASON_OUTCOME_UNKNOWN, message)
+        elif call.losses + 1 >= _MOST_LOSSES:
+            message = f"{_MOST_LOSSES} executors were lost during calls of {tool.name}, {executor_id} the last"
+            call.fail(FailureReason.FAILURE_REASON_EXECUTOR_LOST, message)
         else:
-            call.over = True
-            if call.timer is not None:
-                call.timer.cancel()
-            again = Call(
-                self,
-                call.tool,
-                self._run_id,
-                call.task_id,
-                call.arguments_json,
-                attempt=call.attempt + 1,
-                traceparent=self._traceparent,
-            )
-            self._begin(again)
+            if tool.policy is not PLAIN:
+                self._gates.failed(call, FailureReason.FAILURE_REASON_EXECUTOR_LOST)
+            self._end(call)
+            self._begin(self._another(call, losses=call.losses + 1))
 
-    def _time_out(self, call: Call) -> None:
+    # Time -----------------------------------------------------------------------------------------------------
+
+    def _time_out(self, call: Call, what: str) -> None:
         if call.over:
             return
-        task = self._stop(call)
+        self._abandon(backend_of(call).cancel(call))
+        call.fail(FailureReason.FAILURE_REASON_TIMEOUT, what)
+
+    def _watch(self, call: Call, idle: float) -> None:
+        """End a call that gives no sign of progress for so many seconds."""
+        left = call.heard + idle - time.monotonic()
+        if left <= 0:
+            self._time_out(call, f"{call.tool.name} gave no sign of progress for {idle:g} s")
+        else:
+            call.idle = asyncio.get_running_loop().call_later(left, self._watch, call, idle)
+
+    def _task_time_out(self, task_id: int, tool: Tool) -> None:
+        """A task took too long as a whole, wherever its call is by now."""
+        call = self._out.get(task_id)
+        if call is not None:
+            self._abandon(self._withdraw(call))
+        elif self._pausing and task_id in self._pausing:
+            self._pausing.pop(task_id).cancel()
+        for line in self._waiting or ():
+            line.over |= line.task_id == task_id
+        self._finish(task_id)
+        message = f"{tool.name} took longer than its task_timeout of {tool.policy.task_timeout:g} s"
+        self._outcomes.call_failed(task_id, Failure(reason=FailureReason.FAILURE_REASON_TIMEOUT, message=message))
+
+    def _pause(self, call: Call, failure: Failure, longest: float) -> None:
+        """Make another call after a while: a random one, so that many do not come back together."""
+        pause = random.uniform(longest / 2, longest)  # noqa: S311 - no secret
+        self._end(call)
+        if self._pausing is None:
+            self._pausing = {}
+        again = self._another(call, losses=call.losses)
+        self._pausing[call.task_id] = asyncio.get_running_loop().call_later(pause, self._resume, again)
+        self._outcomes.call_retried(call, failure, pause)
+        self._fill()
+
+    def _resume(self, call: Call) -> None:
+        if self._pausing is not None:
+            self._pausing.pop(call.task_id, None)
+            self._admit(call)
+
+    def _another(self, call: Call, *, losses: int) -> Call:
+        return Call(
+            self,
+            call.tool,
+            self._run_id,
+            call.task_id,
+            call.arguments_json,
+            attempt=call.attempt + 1,
+            losses=losses,
+            traceparent=self._traceparent,
+        )
+
+    # Ends -----------------------------------------------------------------------------------------------------
+
+    def _withdraw(self, call: Call) -> asyncio.Task[None] | None:
+        """The outcome of a call is not wanted any more, wherever it is: at a gate or at its backend."""
+        self._end(call)
+        if call.tool.policy is PLAIN or self._gates.withdraw(call):
+            return backend_of(call).cancel(call)
+        return None
+
+    def _abandon(self, task: asyncio.Task[None] | None) -> None:
+        """Leave a tool to itself that was cancelled, until the run ends."""
         if task is not None:
             if self._abandoned is None:
                 self._abandoned = set()
             self._abandoned.add(task)
             task.add_done_callback(self._abandoned.discard)
-        message = f"{call.tool.name} took longer than its timeout of {call.tool.timeout:g} s"
-        self.failed(call, Failure(reason=FailureReason.FAILURE_REASON_TIMEOUT, message=message))
 
-    def _retire(self, call: Call) -> None:
-        """A call has its outcome: its place goes to the next."""
+    def _end(self, call: Call) -> None:
         call.over = True
         if call.timer is not None:
             call.timer.cancel()
             call.timer = None
+        if call.idle is not None:
+            call.idle.cancel()
+            call.idle = None
         self._out.pop(call.task_id, None)
-        if call.task_id == self._in_sequence:
-            self._in_sequence = None
-            if self._sequence:
-                behind = self._sequence.popleft()
-                self._in_sequence = behind.task_id
-                self._admit(behind)
-        if self._waiting and len(self._out) < self._places:
-            self._begin(self._waiting.popleft())
+
+    def _settle(self, call: Call) -> None:
+        """A task has its outcome: its place goes to the next."""
+        self._end(call)
+        self._finish(call.task_id)
+
+    def _finish(self, task_id: int) -> None:
+        if self._task_timers and (timer := self._task_timers.pop(task_id, None)):
+            timer.cancel()
+        self.skip(task_id)
+        self._fill()
+
+    def _fill(self) -> None:
+        while self._waiting and len(self._out) < self._places:
+            call = self._waiting.popleft()
+            if not call.over:
+                self._begin(call)

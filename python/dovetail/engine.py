@@ -6,10 +6,14 @@ What happens to a question from here on is in `dovetail.life`.
 from __future__ import annotations
 
 import asyncio
+import functools
 import uuid
 from typing import TYPE_CHECKING
 
+from dovetail.approval_rules import ApprovalRules
+from dovetail.call import begin
 from dovetail.errors import UsageError
+from dovetail.gates import Gates
 from dovetail.journal import MemoryJournal
 from dovetail.life import Life
 from dovetail.limits import Limits
@@ -19,9 +23,11 @@ from dovetail.runs import Run
 from dovetail.tool_set import ToolSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from dovetail.approval_rules import ApprovalRule
+    from dovetail.approvals import ApprovalRequest, Approve, Reject
     from dovetail.examples import Example
     from dovetail.models.protocol import Model
     from dovetail.tool_set import ToolSource
@@ -38,9 +44,12 @@ class Engine:
         joiner: the model that joins outputs into an answer; the planner's if None.
         examples: plans to learn from; the two nearest to a question are shown to the planner.
         limits: the bounds of each run.
+        require_approval: which calls need approval although their tools do not say so: see `ApprovalRules`.
+        on_approval: awaited for each call that needs approval; what it returns is the decision, None leaves it to
+            whoever calls `Run.approve` or `Run.reject`. If it fails, the call is rejected.
 
     Raises:
-        UsageError: a tool, a model or a limit cannot be used.
+        UsageError: a tool, a model, a limit or a rule cannot be used.
     """
 
     def __init__(
@@ -51,7 +60,11 @@ class Engine:
         joiner: str | Model | None = None,
         examples: Sequence[Example] = (),
         limits: Limits | None = None,
+        require_approval: Iterable[ApprovalRule] = (),
+        on_approval: Callable[[Run, ApprovalRequest], Awaitable[Approve | Reject | None]] | None = None,
     ) -> None:
+        self._rules = ApprovalRules(require_approval)
+        self._on_approval = on_approval
         self.tools = tools if isinstance(tools, ToolSet) else ToolSet.of(tools)
         self.limits = limits or Limits()
         # Compiling the schemas now lets a bad one fail here and not in the first run.
@@ -62,6 +75,7 @@ class Engine:
         self._planner = Planner(planner, self.tools, examples)
         self._joiner = planner if joiner is None else self._open(joiner)
         self._lives: set[Life] = set()
+        self._gates = Gates(begin)
 
     def _open(self, model: str | Model) -> Model:
         if not isinstance(model, str):
@@ -119,10 +133,13 @@ class Engine:
             joiner=joiner or model or self._joiner,
             limits=limits or self.limits,
             journal=journal,
+            gates=self._gates,
             metadata=metadata,
             traceparent=traceparent,
         )
         run = Run(run_id, question, journal, life)
+        ask = None if self._on_approval is None else functools.partial(self._on_approval, run)
+        life.execution.govern_approvals(self._rules, ask)
         self._lives.add(life)
 
         def ended(_: asyncio.Task[None]) -> None:

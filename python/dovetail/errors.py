@@ -18,6 +18,7 @@ __all__ = [
     "ModelError",
     "NotFoundError",
     "NotPossibleError",
+    "RetryableError",
     "RunCancelledError",
     "RunFailedError",
     "ServerError",
@@ -37,6 +38,13 @@ class UsageError(DovetailError):
 
 class ToolDefinitionError(UsageError):
     """A tool's function, schema or spec cannot be used; the message names the tool and the field."""
+
+
+class RetryableError(DovetailError):
+    """Raised by a tool: the call failed without any effect, and may be made again, whatever the tool's hints say.
+
+    It is, as often as the tool's policy allows (``retries``).
+    """
 
 
 class ModelError(DovetailError):

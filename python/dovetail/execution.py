@@ -20,14 +20,18 @@ from dovetail.books import StoppedError
 from dovetail.calls import Calls
 from dovetail.joiner import LAST_WORDS_SECONDS
 from dovetail.model_call import ModelCall
+from dovetail.policy_wire import duration_of
 from dovetail.progress import Progress
 from dovetail.v1 import Failure, FailureReason, Purpose
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
+    from dovetail.approval_rules import ApprovalRules
+    from dovetail.approvals import Ask
     from dovetail.books import Books
     from dovetail.call import Call
+    from dovetail.gates import Gates
     from dovetail.journal import Fact
     from dovetail.planner import Planner
     from dovetail.progress import TaskRecord
@@ -56,6 +60,7 @@ class Execution:
         tools: the tools that its plans may call.
         planner: what writes its plans.
         books: where its facts go, and its limits.
+        gates: what the policies of its tools share over all runs.
         traceparent: the W3C trace context of whoever asked.
 
     Attributes:
@@ -64,7 +69,14 @@ class Execution:
     """
 
     def __init__(
-        self, run_id: str, question: str, tools: ToolSet, planner: Planner, books: Books, traceparent: str
+        self,
+        run_id: str,
+        question: str,
+        tools: ToolSet,
+        planner: Planner,
+        books: Books,
+        gates: Gates,
+        traceparent: str,
     ) -> None:
         self.progress = Progress()
         self.plan = 0
@@ -73,8 +85,8 @@ class Execution:
         self._planner = planner
         self._books = books
         self._machine = _core.Machine(tools.core, max_tasks=books.limits.max_tasks)
-        self._calls = Calls(self, run_id, books.limits.max_parallel_calls, traceparent)
-        self._approvals = Approvals(tools)
+        self._calls = Calls(self, run_id, books.limits.max_parallel_calls, gates, traceparent)
+        self._approvals = Approvals(tools, self)
         # Of the current plan: when all its tasks are settled, what it lacks, and the task that is the answer.
         self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._shortfall: str | None = None
@@ -155,6 +167,7 @@ class Execution:
             cuts = range(0, len(whole), _LONGEST_TEXT)
             recorded += [("plan_text", {"plan": self.plan, "text": whole[at : at + _LONGEST_TEXT]}) for at in cuts]
         ready: list[_core.Ready] = []
+        need_approval: set[int] = set()
         todo = list(steps)
         for step in todo:  # which grows while it is read: an output that is used again makes more tasks ready
             if isinstance(step, _core.Ready) and (failure := _too_large(step.arguments)):
@@ -165,7 +178,8 @@ class Execution:
             if isinstance(step, _core.Ready):
                 if self.plan == 1 or (earlier := self._reusable(step)) is None:
                     ready.append(step)
-                    if self._tools[step.tool].approval:
+                    if self._approvals.demand(step):
+                        need_approval.add(step.task_id)
                         recorded.append(("approval_requested", {"task_id": step.task_id}))
                 else:
                     output = earlier.output_json or "null"
@@ -177,14 +191,33 @@ class Execution:
                 self._shortfall = "the model wrote no plan"
         if recorded:
             self._books.journal.append(*recorded)
+        if self._tools.has_sequential:
+            self._expect(todo)
         for step in ready:
-            tool = self._tools[step.tool]
-            if tool.approval:
+            if step.task_id in need_approval:
                 self._approvals.request(step)
             else:
-                self._calls.start(step.task_id, tool, step.arguments)
+                self._calls.start(step.task_id, self._tools[step.tool], step.arguments)
+        if self._tools.has_sequential:
+            self._skip(todo, ready)
         if self._machine.closed and self._machine.unsettled == 0 and not self._settled.done():
             self._settled.set_result(None)
+
+    def _expect(self, steps: Iterable[_core.Step]) -> None:
+        """Calls of sequential tools keep the order in which their tasks were planned, whichever is ready first."""
+        for step in steps:
+            if isinstance(step, _core.Planned) and (tool := self._tools.get(step.tool)) and tool.sequential:
+                self._calls.expect(step.task_id)
+
+    def _skip(self, steps: Iterable[_core.Step], ready: Iterable[_core.Ready]) -> None:
+        """Those of them that will not be called are not waited for."""
+        called = {step.task_id for step in ready}
+        for step in steps:
+            if isinstance(step, _core.Diagnostic):
+                if step.severity == "error" and step.task_id is not None:
+                    self._calls.skip(step.task_id)
+            elif isinstance(step, _core.Unreachable | _core.Ready) and step.task_id not in called:
+                self._calls.skip(step.task_id)
 
     def _reusable(self, step: _core.Ready) -> TaskRecord | None:
         """The task of an earlier plan that made the same call, if it need not be made again."""
@@ -215,17 +248,24 @@ class Execution:
         """The executor of a call is lost."""
         self._books.record("call_lost", call_id=call.call_id, task_id=call.task_id, executor_id=executor_id)
 
-    def call_succeeded(self, task_id: int, output_json: str) -> None:
-        """A call gave an output: what waits for it may go on."""
+    def call_retried(self, call: Call, failure: Failure, pause: float) -> None:
+        """A call failed, and another will follow."""
+        self._books.record(
+            "call_failed", call_id=call.call_id, task_id=call.task_id, failure=failure, pause=duration_of(pause)
+        )
+
+    def call_succeeded(self, task_id: int, output_json: str, *, cached: bool) -> None:
+        """A task has its output: what waits for it may go on."""
         steps = self._machine.succeed(task_id, output_json)
         if steps and isinstance(steps[0], _core.Diagnostic) and steps[0].task_id == task_id:
             self._follow(steps)  # the machine cannot read the output: that is the task's failure
         else:
-            self._follow(steps, None, self.progress.succeeded(task_id, output_json))
+            self._follow(steps, None, self.progress.succeeded(task_id, output_json, cached=cached))
 
     def call_failed(self, task_id: int, failure: Failure) -> None:
         """A call gave no output: what waits for it will never go on."""
         self._follow(self._machine.fail(task_id), None, self.progress.failed(task_id, failure))
+        self._calls.skip(task_id)
 
     # Approvals ------------------------------------------------------------------------------------------------
 
@@ -253,6 +293,16 @@ class Execution:
             message = f"a person rejected the call: {reason}" if reason else "a person rejected the call"
             self.call_failed(task_id, Failure(reason=FailureReason.FAILURE_REASON_APPROVAL_REJECTED, message=message))
 
+    def govern_approvals(self, rules: ApprovalRules, ask: Ask | None) -> None:
+        """Say which calls need approval, besides those of tools that demand it, and whom to ask besides people."""
+        self._approvals.rules = rules
+        self._approvals.ask = ask
+
+    def approval_timed_out(self, task_id: int, seconds: float) -> None:
+        """Nobody decided about a task in time."""
+        reason = FailureReason.FAILURE_REASON_APPROVAL_TIMED_OUT
+        self.call_failed(task_id, Failure(reason=reason, message=f"nobody approved the call within {seconds:g} s"))
+
     # The end --------------------------------------------------------------------------------------------------
 
     def answer(self) -> NamedAnswer | None:
@@ -269,11 +319,13 @@ class Execution:
     async def stop(self, *, reading: bool) -> None:
         """Stop the calls that are out; with ``reading`` also the planner, even in the middle of its last words."""
         # Tools may take their time to be stopped: an approval that comes meanwhile must begin nothing.
-        self._approvals = Approvals(self._tools)
+        asking = self._approvals.close()
         if reading and self._reader is not None:
             self._reader.cancel()
         await self.stop_reading()
         await self._calls.cancel()
+        if asking:
+            await asyncio.wait(asking, timeout=LAST_WORDS_SECONDS)
 
 
 def _too_large(arguments_json: str) -> Failure | None:

@@ -20,6 +20,7 @@ from dovetail.v1 import Failure, FailureReason, Purpose, RunState, Strategy
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dovetail.gates import Gates
     from dovetail.journal import MemoryJournal
     from dovetail.limits import Limits
     from dovetail.models.protocol import Model
@@ -42,6 +43,7 @@ class Life:
         joiner: the model that joins outputs into an answer.
         limits: its bounds.
         journal: where its events go.
+        gates: what the policies of its tools share over all runs.
         metadata: what whoever asked attached to it.
         traceparent: the W3C trace context of whoever asked.
 
@@ -59,6 +61,7 @@ class Life:
         joiner: Model,
         limits: Limits,
         journal: MemoryJournal,
+        gates: Gates,
         metadata: Mapping[str, str] | None = None,
         traceparent: str = "",
     ) -> None:
@@ -71,7 +74,7 @@ class Life:
         self._journal = journal
         self._metadata = metadata
         self._books = Books(journal, limits)
-        self.execution = Execution(run_id, question, tools, planner, self._books, traceparent)
+        self.execution = Execution(run_id, question, tools, planner, self._books, gates, traceparent)
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> asyncio.Task[None]:

@@ -89,12 +89,14 @@ class Progress:
             facts.append(self.failed(step.task_id, Failure(reason=reason, message=step.message)))
         return facts
 
-    def succeeded(self, task_id: int, output_json: str, *, reused: int | None = None) -> Fact:
-        """A task has its output; ``reused`` is the earlier task whose output it is."""
+    def succeeded(self, task_id: int, output_json: str, *, reused: int | None = None, cached: bool = False) -> Fact:
+        """A task has its output: of a call, of the earlier task ``reused``, or ``cached`` from another run."""
         self._tasks[task_id].output_json = output_json
         fact: dict[str, Any] = {"task_id": task_id, "output_json": output_json}
         if reused is not None:
             fact["reused_task_id"] = reused
+        if cached:
+            fact["cached"] = True
         return ("task_succeeded", fact)
 
     def arguments_changed(self, task_id: int, arguments_json: str) -> None:

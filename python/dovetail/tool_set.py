@@ -120,6 +120,11 @@ class ToolSet:
             raise ToolDefinitionError(str(error)) from error
 
     @cached_property
+    def has_sequential(self) -> bool:
+        """Whether there are tools whose calls must not overlap in a run."""
+        return any(tool.sequential for tool in self)
+
+    @cached_property
     def shapes(self) -> list[dict[str, Any]]:
         """The specs in MCP's Tool shape, made once: many planners share them, and none changes them."""
         return self.to_mcp()

@@ -12,6 +12,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from dovetail.call_context import CallContext
 from dovetail.errors import DovetailError, ToolDefinitionError, UsageError
+from dovetail.large_output import cut_output
 from dovetail.policy import PLAIN, Policy, Rate
 from dovetail.secret import SecretsInUse
 from dovetail.threads import shared_threads
@@ -216,6 +217,8 @@ class Tool:
                 FailureReason.FAILURE_REASON_OUTPUT_INVALID,
                 f"tool {self.name!r} returned {_kind(output)} that is not JSON: {detail}",
             ) from error
+        if len(data) > self.max_output_bytes and self.policy.large_output == "cut":
+            return cut_output(data.decode(), self.max_output_bytes)
         if len(data) > self.max_output_bytes:
             raise OutputError(
                 FailureReason.FAILURE_REASON_OUTPUT_TOO_LARGE,

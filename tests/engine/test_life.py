@@ -265,6 +265,8 @@ def test_the_public_names_are_these() -> None:
     assert dovetail.__all__ == [
         "AccessDeniedError",
         "AlreadyExistsError",
+        "ApprovalRequest",
+        "Approve",
         "CallContext",
         "Client",
         "DovetailError",
@@ -277,7 +279,9 @@ def test_the_public_names_are_these() -> None:
         "ModelError",
         "NotFoundError",
         "NotPossibleError",
+        "Reject",
         "RemoteRun",
+        "RetryableError",
         "Run",
         "RunCancelledError",
         "RunFailedError",
