@@ -76,6 +76,7 @@ def tool_from_wire(spec: ToolSpec, **fields: Any) -> Tool:
         raise ToolDefinitionError(
             f"max_output_bytes: is {spec.max_output_bytes:,}; it must be from 1 to {MAX_OUTPUT_BYTES:,}"
         )
+    policy = _policy(spec)
     input_schema = _schema("input_schema_json", spec.input_schema_json)
     if input_schema is None:
         raise ToolDefinitionError('input_schema_json: is missing; a tool without arguments has {"type": "object"}')
@@ -88,7 +89,7 @@ def tool_from_wire(spec: ToolSpec, **fields: Any) -> Tool:
             output_schema=output_schema,
             timeout=timeout,
             max_output_bytes=spec.max_output_bytes or DEFAULT_MAX_OUTPUT_BYTES,
-            policy=_policy(spec),
+            policy=policy,
             **{hint: getattr(spec, hint) for hint in _HINTS},
             **fields,
         )

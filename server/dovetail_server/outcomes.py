@@ -29,7 +29,7 @@ def deliver(call: Call, outcome: CallOutcome) -> None:
     elif kind == "failure":
         reason = _REASONS.get(outcome.failure.kind, FailureReason.FAILURE_REASON_TOOL_ERROR)
         message = outcome.failure.message or f"{call.tool.name} failed, and its executor did not say why"
-        call.fail(reason, bounded(message))
+        call.fail(reason, bounded(message), may_be_repeated=outcome.failure.may_be_repeated)
     else:
         message = f"the executor of {call.tool.name} sent a result without an outcome"
         call.fail(FailureReason.FAILURE_REASON_OUTPUT_INVALID, message)

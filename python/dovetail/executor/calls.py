@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from dovetail.call_context import CallContext
+from dovetail.errors import RetryableError
 from dovetail.executor.state import logger
 from dovetail.failure_text import bounded, failure_text, message_of
 from dovetail.tools import OutputError
@@ -163,7 +164,11 @@ class Calls:
             if call.over:
                 raise
             logger.debug("call %s: %s raised", call.call_id, call.tool.name, exc_info=True)
-            outcome = CallFailure(kind=CallFailure.KIND_ERROR, message=failure_text(error))
+            outcome = CallFailure(
+                kind=CallFailure.KIND_ERROR,
+                message=failure_text(error),
+                may_be_repeated=isinstance(error, RetryableError),
+            )
         if not call.over:
             self._leave(call)
             self._outbox.add(call.call_id, call.fencing_number, outcome)
