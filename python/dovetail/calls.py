@@ -176,8 +176,7 @@ class Calls:
         tool = call.tool
         if tool.timeout is not None:
             # A timer and not `asyncio.timeout`: a tool that swallows its cancellation must not hold up the run.
-            what = f"{tool.name} took longer than its timeout of {tool.timeout:g} s"
-            call.timer = asyncio.get_running_loop().call_later(tool.timeout, self._time_out, call, what)
+            call.timer = asyncio.get_running_loop().call_later(tool.timeout, self._time_out, call)
         if tool.policy.idle_timeout is not None:
             call.heard = time.monotonic()
             self._watch(call, tool.policy.idle_timeout)
@@ -239,17 +238,20 @@ class Calls:
 
     # Time -----------------------------------------------------------------------------------------------------
 
-    def _time_out(self, call: Call, what: str) -> None:
+    def _time_out(self, call: Call) -> None:
+        self._cut_short(call, f"{call.tool.name} took longer than its timeout of {call.tool.timeout:g} s")
+
+    def _cut_short(self, call: Call, message: str) -> None:
         if call.over:
             return
         self._abandon(backend_of(call).cancel(call))
-        call.fail(FailureReason.FAILURE_REASON_TIMEOUT, what)
+        call.fail(FailureReason.FAILURE_REASON_TIMEOUT, message)
 
     def _watch(self, call: Call, idle: float) -> None:
         """End a call that gives no sign of progress for so many seconds."""
         left = call.heard + idle - time.monotonic()
         if left <= 0:
-            self._time_out(call, f"{call.tool.name} gave no sign of progress for {idle:g} s")
+            self._cut_short(call, f"{call.tool.name} gave no sign of progress for {idle:g} s")
         else:
             call.idle = asyncio.get_running_loop().call_later(left, self._watch, call, idle)
 
@@ -329,8 +331,10 @@ class Calls:
     def _finish(self, task_id: int) -> None:
         if self._task_timers and (timer := self._task_timers.pop(task_id, None)):
             timer.cancel()
-        self.skip(task_id)
-        self._fill()
+        if self._sequence is not None:
+            self.skip(task_id)
+        if self._waiting:
+            self._fill()
 
     def _fill(self) -> None:
         while self._waiting and len(self._out) < self._places:
