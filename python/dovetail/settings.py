@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path  # noqa: TC003 - pydantic reads the annotations
 from typing import TYPE_CHECKING
 
 from pydantic import Field, SecretStr, field_validator
@@ -11,7 +12,6 @@ from dovetail.setting_layers import LayeredSettings, Names, split_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 __all__ = ["Settings", "load_settings"]
 
@@ -21,7 +21,7 @@ _LIMITS = ("deadline", "max_replans", "max_tasks", "max_parallel_calls", "max_to
 class Settings(LayeredSettings):
     """What the command line is told. None stands for what is left to Dovetail or to the provider."""
 
-    files = frozenset({"examples"})
+    files = frozenset({"examples", "policies"})
     options = {"max_parallel_calls": "--max-parallel", "examples": "--example"}  # noqa: RUF012 - see the base
 
     model: str | None = None
@@ -35,6 +35,8 @@ class Settings(LayeredSettings):
     """How many seconds the model's server may be silent."""
     tools: Names = ()
     """SPECs. In the environment separated by commas; in a file, paths are relative to it."""
+    policies: Path | None = None
+    """A file of policies (see `dovetail.policy_file`)."""
     examples: Names = ()
     """Files of examples."""
     deadline: float | None = Field(None, gt=0, allow_inf_nan=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dovetail.policy_file import Policies
 from dovetail.tool_set import ToolSet
 from dovetail_server.executors import Executors
 from dovetail_server.refusal import Refusal
@@ -27,15 +28,16 @@ class Catalogue:
     Args:
         own: the tools of the server's own process.
         settings: the limits of executors.
+        policies: what the server's owner says of the tools of executors.
 
     Attributes:
         own: the tools of the server's own process.
         executors: the executors, with the tools that they serve.
     """
 
-    def __init__(self, own: ToolSet, settings: ServerSettings) -> None:
+    def __init__(self, own: ToolSet, settings: ServerSettings, policies: Policies | None = None) -> None:
         self.own = own
-        self.executors = Executors(settings, own, self._changed)
+        self.executors = Executors(settings, own, policies or Policies({}), self._changed)
         # Compiled schemas are worth keeping: runs ask for the same few sets again and again.
         self._sets: dict[tuple[tuple[str, ...], frozenset[str] | None], ToolSet] = {}
 

@@ -59,6 +59,7 @@ OPTIONS = {
         "base_url": "URL",
         "timeout": "SECONDS",
         "tools": "SPEC",
+        "policies": "FILE",
         "examples": "FILE",
     },
     "bounds of a run": {

@@ -10,7 +10,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from dovetail.errors import ToolDefinitionError
+from dovetail.errors import UsageError
 from dovetail.tool_set import ToolSet
 from dovetail.v1 import AttachResponse, ServerDrain, Welcome
 from dovetail_server.executor_session import ExecutorMailbox, Session, seconds
@@ -22,6 +22,7 @@ from dovetail_server.tool_pool import Queue, ToolPool
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from dovetail.policy_file import Policies
     from dovetail.v1 import Hello, ToolSpec
     from dovetail_server.callers import Caller
     from dovetail_server.settings import ServerSettings
@@ -36,13 +37,17 @@ class Executors:
 
     Args:
         settings: lease, grace and limits.
-        taken: the names of the tools of the server's own process.
+        taken: the tools of the server's own process.
+        policies: what the server's owner says of tools.
         changed: is called when tools come or go.
     """
 
-    def __init__(self, settings: ServerSettings, taken: ToolSet, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: ServerSettings, taken: ToolSet, policies: Policies, changed: Callable[[], None]
+    ) -> None:
         self._settings = settings
         self._taken = taken
+        self._policies = policies
         self._changed = changed
         self._log = server_log()
         self.queue = Queue(settings.max_waiting_calls)
@@ -171,9 +176,10 @@ class Executors:
                 message = f"{at}: the server itself has a tool {spec.name!r}; give this one another name"
                 raise Refusal.tool_spec_conflict(spec.name, message)
             known = self._pools.get(spec.name)
-            if known is not None and known.identity == spec.SerializeToString(deterministic=True):
+            pool = self._pool(spec, at)
+            if known is not None and known.identity == pool.identity:
                 continue
-            fresh.append(self._pool(spec, at))
+            fresh.append(pool)
             others = [] if known is None else _others(known, hello.executor_id)
             if others:
                 message = (
@@ -191,9 +197,9 @@ class Executors:
 
     def _pool(self, spec: ToolSpec, at: str) -> ToolPool:
         try:
-            pool = ToolPool(spec, self.queue)
+            pool = ToolPool(spec, self.queue, self._policies)
             _ = ToolSet([pool.tool]).core
-        except ToolDefinitionError as error:
+        except UsageError as error:
             field, _, what = str(error).partition(": ")
             if field.isidentifier():
                 raise Refusal.invalid_field(f"{at}.{field}", what) from None

@@ -15,6 +15,7 @@ from dovetail.engine import Engine
 from dovetail.errors import UsageError
 from dovetail.examples import gather_examples
 from dovetail.models.provider import open_model
+from dovetail.policy_file import Policies, read_policies
 from dovetail.tool_set import ToolSet
 from dovetail.tool_wire import tool_to_wire
 from dovetail.v1.executor_service_pb2_grpc import add_ExecutorServiceServicer_to_server
@@ -93,10 +94,11 @@ class Server:
                     "no model is given; add --model PROVIDER:NAME (openai:gpt-5-mini, vllm:NAME, local:), set "
                     'DOVETAIL_MODELS, or write models = ["…"] into the table [serve] of dovetail.toml'
                 )
-            own = ToolSet.of([*settings.tools, *self._tools])
+            policies = Policies({}) if settings.policies is None else read_policies(settings.policies)
+            own = policies.applied_to_all(ToolSet.of([*settings.tools, *self._tools]))
             for tool in own:
                 tool_to_wire(tool)  # says so if it cannot be shown over gRPC
-            self._catalogue = Catalogue(own, settings)
+            self._catalogue = Catalogue(own, settings, policies)
             self._registry = Registry(settings)
             joiner = None if settings.joiner is None else self._open(settings.joiner, stack)
             engine = Engine(

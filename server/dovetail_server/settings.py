@@ -20,7 +20,7 @@ class ServerSettings(LayeredSettings):
     """What a server is told. The text below a setting is the help of its option."""
 
     table = "serve"
-    files = frozenset({"examples", "tls_certificate", "tls_key", "client_ca", "tokens"})
+    files = frozenset({"examples", "policies", "tls_certificate", "tls_key", "client_ca", "tokens"})
     options = {  # noqa: RUF012 - see the base
         "models": "--model",
         "examples": "--example",
@@ -50,6 +50,8 @@ class ServerSettings(LayeredSettings):
     """how long a model's server may be silent"""
     tools: Names = ()
     """tools that the server's own process carries out"""
+    policies: Path | None = None
+    """TOML: how calls of tools are made, over what their authors said"""
     examples: Names = ()
     """questions and their plans, to learn from"""
 

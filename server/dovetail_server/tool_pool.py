@@ -6,11 +6,12 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from dovetail.tool_wire import tool_from_wire
+from dovetail.tool_wire import tool_from_wire, tool_to_wire
 from dovetail.v1 import FailureReason
 
 if TYPE_CHECKING:
     from dovetail.call import Call
+    from dovetail.policy_file import Policies
     from dovetail.tools import Tool
     from dovetail.v1 import ToolSpec
     from dovetail_server.executor_session import Session
@@ -49,6 +50,7 @@ class ToolPool:
     Args:
         spec: the tool's spec.
         queue: counts what waits.
+        policies: what the server's owner says of tools.
 
     Attributes:
         tool: the tool.
@@ -59,12 +61,14 @@ class ToolPool:
 
     Raises:
         ToolDefinitionError: the spec cannot be used.
+        UsageError: the policies do not fit the tool.
     """
 
-    def __init__(self, spec: ToolSpec, queue: Queue) -> None:
-        self.tool: Tool = tool_from_wire(spec, backend=self)
+    def __init__(self, spec: ToolSpec, queue: Queue, policies: Policies) -> None:
+        tool = tool_from_wire(spec, backend=self)
         # What two executors must agree on, however they wrote it down.
-        self.identity = spec.SerializeToString(deterministic=True)
+        self.identity = tool_to_wire(tool).SerializeToString(deterministic=True)
+        self.tool: Tool = policies.applied_to(tool)
         self.sessions: set[Session] = set()
         self.fleets: set[Fleet] = set()
         self.waiting = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,3 +90,27 @@ async def test_a_policy_that_cannot_be_used_is_refused_with_its_field() -> None:
         await stream.write(v1.AttachRequest(hello=v1.Hello(executor_id="x", tools=[spec], max_parallel_calls=1)))
         assert await code_of(stream) == ("INVALID_ARGUMENT", "INVALID_FIELD")
         assert "hello.tools[0].policy: retries: is 1000" in await stream.details()
+
+
+async def test_the_servers_owner_has_the_last_word_on_how_tools_are_called(tmp_path: Path) -> None:
+    file = tmp_path / "policies.toml"
+    file.write_text('["*"]\nmax_parallel = 1\n[press]\napproval = true\n', encoding="utf-8")
+
+    @tool
+    async def press(button: str) -> str:
+        """Presses."""
+        return button
+
+    @tool
+    async def here(text: str) -> str:
+        """Of the server itself."""
+        return text
+
+    async with serving([here], policies=file) as live, executing(live, press):
+        shown = (await live.tools.ListTools(v1.ListToolsRequest())).tools
+        run_id = await live.create('1. press("x")\n2. join($1)')
+        assert (await live.until(run_id, "approval_requested")).approval_requested.task_id == 1
+    assert {one.spec.name: (one.spec.policy.max_parallel, one.spec.approval) for one in shown} == {
+        "here": (1, False),
+        "press": (1, True),
+    }

@@ -49,6 +49,7 @@ _SETTINGS = (
     "joiner",
     "base_url",
     "tools",
+    "policies",
     "examples",
     "deadline",
     "max_replans",
@@ -67,6 +68,7 @@ def add_arguments(parser: Parser) -> None:
     add("--joiner", metavar="MODEL", help="another model to join outputs into the answer")
     add("--base-url", metavar="URL", help="where the API of the model's server is")
     add("-t", "--tools", action="append", metavar="SPEC", help="tools to plan with; may be repeated")
+    add("--policies", metavar="FILE.toml", help="how calls of tools are made: timeouts, retries, limits")
     add(
         "--example",
         action="append",

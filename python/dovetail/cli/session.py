@@ -13,6 +13,8 @@ from dovetail.engine import Engine
 from dovetail.errors import UsageError
 from dovetail.examples import gather_examples
 from dovetail.models.provider import open_model
+from dovetail.policy_file import read_policies
+from dovetail.tool_set import ToolSet
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -52,8 +54,11 @@ class Session:
         async with AsyncExitStack() as stack:
             planner = self._open(settings.model, stack)
             joiner = None if settings.joiner is None else self._open(settings.joiner, stack)
+            tools = ToolSet.of(specs)
+            if settings.policies is not None:
+                tools = read_policies(settings.policies).applied_to_all(tools)
             engine = Engine(
-                specs,
+                tools,
                 planner,
                 joiner=joiner,
                 examples=gather_examples(specs, settings.examples),

@@ -53,8 +53,8 @@ class ExecutorServiceServicer:
         message down carries `welcome`. From then on each message carries whatever is at hand: in one message up, `progress` is read
         before `results`; in one message down, `cancelled_call_ids` before `calls`.
 
-        An executor sends something at least every `heartbeat_interval`, a heartbeat if nothing else; the server answers each
-        heartbeat with one. An executor that was not heard for `lease` is lost: calls of tools that are read-only or idempotent are
+        An executor sends something at least every `heartbeat_interval`, a heartbeat if nothing else; the server answers heartbeats,
+        those that came together with one. An executor that was not heard for `lease` is lost: calls of tools that are read-only or idempotent are
         made again elsewhere, others wait for `grace` for it to come back with their results and then fail with reason
         OUTCOME_UNKNOWN. A stream that ends without `goodbye` leaves the session, until it is lost, to be resumed by a `hello` with
         the same `executor_id` and `fencing_number`.

@@ -52,7 +52,7 @@ class PlanServiceServicer:
         closed the plan is taken as complete, its last steps come, and the stream ends with OK.
 
         Errors: FAILED_PRECONDITION, the first message is no `start`, or a later one is; INVALID_ARGUMENT, a tool cannot be used;
-        NOT_FOUND, a tool is not known; RESOURCE_EXHAUSTED, the plan is longer than the server's limit (4 MiB).
+        NOT_FOUND, a tool is not known; RESOURCE_EXHAUSTED, the plan is longer than 4,194,304 characters.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,7 +39,7 @@ class PlanServiceStub:
     closed the plan is taken as complete, its last steps come, and the stream ends with OK.
 
     Errors: FAILED_PRECONDITION, the first message is no `start`, or a later one is; INVALID_ARGUMENT, a tool cannot be used;
-    NOT_FOUND, a tool is not known; RESOURCE_EXHAUSTED, the plan is longer than the server's limit (4 MiB).
+    NOT_FOUND, a tool is not known; RESOURCE_EXHAUSTED, the plan is longer than 4,194,304 characters.
     """
 
 @_typing.type_check_only
@@ -53,7 +53,7 @@ class PlanServiceAsyncStub(PlanServiceStub):
     closed the plan is taken as complete, its last steps come, and the stream ends with OK.
 
     Errors: FAILED_PRECONDITION, the first message is no `start`, or a later one is; INVALID_ARGUMENT, a tool cannot be used;
-    NOT_FOUND, a tool is not known; RESOURCE_EXHAUSTED, the plan is longer than the server's limit (4 MiB).
+    NOT_FOUND, a tool is not known; RESOURCE_EXHAUSTED, the plan is longer than 4,194,304 characters.
     """
 
 class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -70,7 +70,7 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         closed the plan is taken as complete, its last steps come, and the stream ends with OK.
 
         Errors: FAILED_PRECONDITION, the first message is no `start`, or a later one is; INVALID_ARGUMENT, a tool cannot be used;
-        NOT_FOUND, a tool is not known; RESOURCE_EXHAUSTED, the plan is longer than the server's limit (4 MiB).
+        NOT_FOUND, a tool is not known; RESOURCE_EXHAUSTED, the plan is longer than 4,194,304 characters.
         """
 
 def add_PlanServiceServicer_to_server(servicer: PlanServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
