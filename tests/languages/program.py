@@ -64,8 +64,18 @@ class Program:
             raise AssertionError("does not end:\n" + "\n".join(self.out.read + self.err.read)) from None
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        self._process.send_signal(number)
+        """Send it a signal. It must still run."""
+        try:
+            self._process.send_signal(number)
+        except ProcessLookupError:
+            ended = f"has ended with status {self._process.returncode} before {number.name}:\n"
+            raise AssertionError(ended + "\n".join(self.out.read + self.err.read)) from None
+
+    async def kill(self) -> None:
+        """End it, should it still run."""
+        if self._process.returncode is None:
+            self._process.kill()
+        await self.end()
 
     @property
     def events(self) -> list[tuple[int, str, str]]:
@@ -97,10 +107,12 @@ async def running(folder: Path, *command: str, **variables: str) -> AsyncIterato
     program = Program(process)
     try:
         yield program
+    except AssertionError as error:
+        await program.kill()
+        error.add_note("\n".join([f"{' '.join(command)} complained:", *program.err.read]))
+        raise
     finally:
-        if process.returncode is None:
-            process.kill()
-        await program.end()
+        await program.kill()
 
 
 @asynccontextmanager

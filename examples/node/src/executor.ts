@@ -144,5 +144,5 @@ export class Executor {
 }
 
 function milliseconds(duration: Duration | null): number {
-  return duration ? Number(duration.seconds) * 1_000 + duration.nanos / 1_000_000 : 0;
+  return duration ? Math.ceil(Number(duration.seconds) * 1_000 + duration.nanos / 1_000_000) : 0;
 }
