@@ -54,7 +54,9 @@ class Fleet:
     def first(self) -> Session | None:
         """The executor that is to be given the next call; it may have no free place."""
         if len(self._latest) == 1:
-            return next(iter(self._latest))
+            session = next(iter(self._latest))
+            self._given = session.given
+            return session
         while self._heap:
             free, given, entry, session = self._heap[0]
             if self._latest.get(session) != entry:
