@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from dovetail.call_context import CallContext
 from dovetail.errors import RetryableError
@@ -15,7 +15,7 @@ from dovetail.v1 import Failure, FailureReason
 if TYPE_CHECKING:
     from dovetail.tools import Tool
 
-__all__ = ["IN_PROCESS", "Backend", "Call", "CallOwner", "backend_of", "begin"]
+__all__ = ["IN_PROCESS", "Backend", "Call", "CallOwner", "HeldBackend", "backend_of", "begin"]
 
 
 class CallOwner(Protocol):
@@ -58,6 +58,17 @@ class Backend(Protocol):
         """
 
 
+@runtime_checkable
+class HeldBackend(Protocol):
+    """A backend that keeps something open while somebody holds it: a session, a process."""
+
+    def hold(self) -> None:
+        """Keep it open from now on."""
+
+    async def release(self) -> None:
+        """Need it no more."""
+
+
 class Call:
     """One attempt at a task.
 
@@ -71,12 +82,14 @@ class Call:
         traceparent: the W3C trace context of whoever created the run; may be empty.
         over: whether its outcome is known, or not wanted any more.
         handle: the backend's own.
+        ending: what still has to come to its end of a call that was cancelled, if anything in this process does.
     """
 
     __slots__ = (
         "_owner",
         "arguments_json",
         "attempt",
+        "ending",
         "handle",
         "heard",
         "idle",
@@ -112,6 +125,7 @@ class Call:
         self.traceparent = traceparent
         self.over = False
         self.handle: Any = None
+        self.ending: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.idle: asyncio.TimerHandle | None = None
         # When it last gave a sign of progress, and when that was last recorded.

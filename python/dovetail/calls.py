@@ -244,7 +244,8 @@ class Calls:
     def _cut_short(self, call: Call, message: str) -> None:
         if call.over:
             return
-        self._abandon(backend_of(call).cancel(call))
+        call.ending = backend_of(call).cancel(call)
+        self._abandon(call.ending)
         call.fail(FailureReason.FAILURE_REASON_TIMEOUT, message)
 
     def _watch(self, call: Call, idle: float) -> None:
@@ -301,9 +302,12 @@ class Calls:
     def _withdraw(self, call: Call) -> asyncio.Task[None] | None:
         """The outcome of a call is not wanted any more, wherever it is: at a gate or at its backend."""
         self._end(call)
-        if call.tool.policy is PLAIN or self._gates.withdraw(call):
+        if call.tool.policy is PLAIN:
             return backend_of(call).cancel(call)
-        return None
+        if self._gates.let_through(call):
+            call.ending = backend_of(call).cancel(call)
+        self._gates.withdraw(call)
+        return call.ending
 
     def _abandon(self, task: asyncio.Task[None] | None) -> None:
         """Leave a tool to itself that was cancelled, until the run ends."""

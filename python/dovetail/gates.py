@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Gates"]
 
+_ENDING_SECONDS: Final = 1.0
 _MOST_OUTPUTS: Final = 4_096
 _MOST_CACHED_BYTES: Final = 64 * 1024 * 1024
 
@@ -93,7 +94,7 @@ class Gates:
         if ticket is not None:
             if ticket.inside and ticket.gate.breaker is not None:
                 ticket.gate.breaker.succeeded()
-            ticket.gate.leave(ticket)
+            _depart(ticket)
         flight = self._in_flight.pop(call, None)
         if flight is None or flight.leader is not call:
             return
@@ -113,22 +114,22 @@ class Gates:
                     breaker.failed(asyncio.get_running_loop().time())
                 else:
                     breaker.withdrawn()
-            ticket.gate.leave(ticket)
+            _depart(ticket)
         self._pass_on(call)
 
-    def withdraw(self, call: Call) -> bool:
-        """The outcome of a call is not wanted any more.
+    def let_through(self, call: Call) -> bool:
+        """Whether a call was let through, so that its backend has to be told if it is not wanted any more."""
+        ticket = self._tickets.get(call)
+        return ticket is not None and ticket.inside
 
-        Returns:
-            Whether the call was let through, so that its backend has to be told.
-        """
+    def withdraw(self, call: Call) -> None:
+        """The outcome of a call is not wanted any more."""
         ticket = self._tickets.pop(call, None)
         if ticket is not None:
             if ticket.inside and ticket.gate.breaker is not None:
                 ticket.gate.breaker.withdrawn()
-            ticket.gate.leave(ticket)
+            _depart(ticket)
         self._pass_on(call)
-        return ticket is not None and ticket.inside
 
     # Gates and locks ------------------------------------------------------------------------------------------
 
@@ -193,6 +194,16 @@ def _key(call: Call) -> _Key:
     """What two calls have in common that ask for the same: arguments in any order."""
     arguments = from_json(call.arguments_json)
     return call.tool.name, to_json(dict(sorted(arguments.items()))).decode()
+
+
+def _depart(ticket: Ticket) -> None:
+    """Let the next in as soon as what was cancelled has come to its end, or does not come to one."""
+    ending = ticket.call.ending
+    if not ticket.inside or ending is None or ending.done():
+        ticket.gate.leave(ticket)
+        return
+    ending.add_done_callback(lambda _: ticket.gate.leave(ticket))
+    asyncio.get_running_loop().call_later(_ENDING_SECONDS, ticket.gate.leave, ticket)
 
 
 def _refuse(call: Call, breaker: Breaker) -> None:

@@ -452,3 +452,23 @@ async def test_a_sequential_task_that_is_skipped_or_invalid_holds_up_nobody() ->
     )
     assert order == ["bad", "b"]
     assert outputs(events) == {5: '"b"'}
+
+
+async def test_a_call_that_was_cancelled_keeps_its_key_until_it_has_cleaned_up() -> None:
+    order: list[str] = []
+
+    @tool(exclusive="door", timeout=0.05)
+    async def use(number: int) -> int:
+        """Uses the door, and closes it behind itself."""
+        order.append(f"open {number}")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(3):
+                await asyncio.sleep(0)
+            order.append(f"close {number}")
+        return number
+
+    events = await run(calls_of("use", 3), use)
+    assert failures(events) == {1: "TIMEOUT", 2: "TIMEOUT", 3: "TIMEOUT"}
+    assert order == ["open 1", "close 1", "open 2", "close 2", "open 3", "close 3"]
