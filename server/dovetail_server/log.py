@@ -110,4 +110,6 @@ def _stamp(_: WrappedLogger, method: str, event: EventDict) -> EventDict:
 
 
 def _json_line(_: WrappedLogger, __: str, event: EventDict) -> str:
-    return _ENCODER.encode(event)
+    line = _ENCODER.encode(event)
+    # JSON lets stand what ends a line or moves a cursor for some readers: U+2028, the C1 controls, marks of direction.
+    return line if line.isprintable() else "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in line)

@@ -122,16 +122,14 @@ def test_definitions_that_double_at_each_step_are_not_written_out() -> None:
     refused_or_used({"$ref": "#/$defs/d0"}, "{'a': {'b': 1}}", **{"$defs": definitions})
 
 
-@pytest.mark.parametrize(
-    "ref", ["http://127.0.0.1:9/schema", "https://example.org/s", "file:///etc/passwd", "other.json"]
-)
+@pytest.mark.parametrize("ref", ["http://127.0.0.1:9/schema", "https://example.org/s", "file:///etc/passwd", "o.json"])
 def test_a_reference_to_another_document_is_refused_and_nothing_is_fetched(ref: str) -> None:
     assert refused_or_used({"$ref": ref}, "1") == ["refused"]
 
 
 @pytest.mark.parametrize(
     "name",
-    ["", "join", "a" * 129, "a b", "a\n", "a(b", "$1", "../x", "\x1b[2J", "\u0430pp", "1a", "a\x00", "<END_OF_PLAN>"],
+    ["", "join", "a" * 129, "a b", "a\n", "a(b", "$1", "../x", "\x1b[2J", "\u0430pp", "1a", "<END_OF_PLAN>"],
 )
 def test_a_name_that_could_be_something_else_is_no_tools_name(name: str) -> None:
     with pytest.raises(ToolDefinitionError, match="the name must be letters"):
