@@ -85,7 +85,8 @@ check-wire: .make/venv
 	@mkdir -p .make
 	@$(BIN)/python -c 'import tomllib; toml = tomllib.load(open("pyproject.toml", "rb")); project = toml["project"]; \
 		server = tomllib.load(open("server/pyproject.toml", "rb"))["project"]["dependencies"]; \
-		print(*project["dependencies"], *project["optional-dependencies"]["local"], *toml["dependency-groups"]["dev"], \
+		print(*project["dependencies"], *project["optional-dependencies"]["local"], \
+		*project["optional-dependencies"]["mcp"], *toml["dependency-groups"]["dev"], \
 		*(one for one in server if not one.startswith("dovetail==")), "# $(WEIGHTS)", sep="\n")' > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 

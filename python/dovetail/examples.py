@@ -44,13 +44,15 @@ def gather_examples(specs: Sequence[str], files: Sequence[str]) -> list[Example]
         UsageError: a module or file cannot be read, or its examples are none.
     """
     # Imported here because a planner, which imports this module, needs no SPECs.
-    from dovetail.tool_spec import load_module, split_namespace
+    from dovetail.tool_spec import is_mcp, load_module, split_namespace
 
     examples: list[Example] = []
     for spec in specs:
         namespace, _ = split_namespace(spec)
         # The plans of a module do not know the namespace that its tools were given.
-        if namespace is not None or spec.endswith(".json") or (":" in spec and spec.rpartition(":")[2].isidentifier()):
+        if namespace is not None or spec.endswith(".json") or is_mcp(spec):
+            continue
+        if ":" in spec and spec.rpartition(":")[2].isidentifier():
             continue
         found = getattr(load_module(spec), "EXAMPLES", ())
         if not isinstance(found, list | tuple) or not all(isinstance(one, Example) for one in found):

@@ -28,11 +28,11 @@ __all__ = ["LayeredSettings", "Names", "split_names"]
 
 _PREFIX = "DOVETAIL_"
 
-# Of SPECs, only those with a suffix are paths: `tools.py`, `tools.py:search`, `tools.json`.
+# Of SPECs, only those with a suffix are paths: `tools.py`, `tools.py:search`, `tools.json`, `servers.toml`.
 _SPECS = "tools"
 
-_TABLES = frozenset({"serve"})
-"""The parts of the file that have settings of their own; the others stand at its beginning."""
+_TABLES = frozenset({"mcp", "serve"})
+"""The parts of the file that are no settings, or settings of their own; the others stand at its beginning."""
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """Several names: repeated as an option, separated by commas in the environment, a list in a file."""
@@ -172,7 +172,7 @@ class _FileSource(TomlConfigSettingsSource):
         if is_file:
             return str(self._folder / name)
         namespace, equals, spec = name.rpartition("=")
-        is_path = spec.endswith((".py", ".json")) or ".py:" in spec
+        is_path = (spec.endswith((".py", ".json", ".toml")) or ".py:" in spec) and "mcp:" not in name
         return f"{namespace}{equals}{self._folder / spec}" if is_path else name
 
 

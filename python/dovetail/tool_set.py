@@ -43,9 +43,8 @@ class ToolSet:
         for one in tools:
             # The same tool may come in twice, from a module and by itself.
             if self._tools.setdefault(one.name, one) is not one:
-                raise ToolDefinitionError(
-                    f"two tools are named {one.name!r}; give one of them another name: @tool(name=...)"
-                )
+                remedy = "@tool(name=...)" if one.backend is None else "NAME=SPEC gives it a namespace"
+                raise ToolDefinitionError(f"two tools are named {one.name!r}; give one of them another name: {remedy}")
 
     @classmethod
     def of(cls, items: Iterable[ToolSource]) -> ToolSet:

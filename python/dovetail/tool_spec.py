@@ -1,6 +1,7 @@
 """SPECs: the tools that a name on the command line stands for.
 
-``demo`` · ``package.module`` · ``package.module:name`` · ``tools.py`` · ``tools.py:name`` · ``tools.json``
+``demo`` · ``package.module`` · ``package.module:name`` · ``tools.py`` · ``tools.py:name`` · ``tools.json`` ·
+``mcp:COMMAND`` · ``mcp:URL`` · ``servers.toml``
 
 Each may have a namespace before it: ``db=tools.py`` makes ``db.query`` of ``query``.
 """
@@ -26,7 +27,7 @@ from dovetail.tools import Tool, tool
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["load", "load_module", "split_namespace", "tools_in"]
+__all__ = ["is_mcp", "load", "load_module", "split_namespace", "tools_in"]
 
 _SHORT = {"demo": "dovetail.demo"}
 _NAMESPACED = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)=(.+)")
@@ -38,7 +39,8 @@ def load(spec: str | Path) -> list[Tool]:
     Args:
         spec: ``demo``; a module; ``module:name``, where the name is that of a tool, a function, or a list of
             them; a path to a ``.py`` file, with or without ``:name``; a path to a ``.json`` file in MCP's
-            Tool shape; any of these behind a namespace and ``=``.
+            Tool shape; an MCP server, as ``mcp:COMMAND`` or ``mcp:URL``; a path to a ``.toml`` file that names MCP
+            servers; any of these behind a namespace and ``=``.
 
     Raises:
         UsageError: there is no such module, file or name, importing it fails, or it has no tools; the message
@@ -49,11 +51,18 @@ def load(spec: str | Path) -> list[Tool]:
     namespace, text = split_namespace(text)
     if namespace is not None:
         return [replace(one, name=f"{namespace}.{one.name}") for one in load(text)]
+    if is_mcp(text):
+        return _load_mcp(text)
     if text.endswith(".json"):
         return read_tools(Path(text))
     place, name = _split(text)
     module = load_module(place, text)
     return tools_in(module, text) if name is None else _named(module, name, text)
+
+
+def is_mcp(spec: str) -> bool:
+    """Whether a SPEC names MCP servers."""
+    return spec.startswith("mcp:") or spec.endswith(".toml")
 
 
 def split_namespace(spec: str) -> tuple[str | None, str]:
@@ -76,7 +85,7 @@ def load_module(place: str, spec: str | None = None) -> ModuleType:
     if not place or not all(part.isidentifier() for part in place.split(".")):
         raise UsageError(
             f"tools {spec}: neither a module nor a path that ends in .py or .json; give "
-            "'demo', 'package.module', 'package.module:name', 'tools.py' or 'tools.json'"
+            "'demo', 'package.module', 'package.module:name', 'tools.py', 'tools.json' or 'mcp:COMMAND'"
         )
     return _import_module(_SHORT.get(place, place), spec)
 
@@ -102,6 +111,15 @@ def tools_in(module: ModuleType, spec: str) -> list[Tool]:
             f"or name one: {spec}:function"
         )
     return found
+
+
+def _load_mcp(spec: str) -> list[Tool]:
+    # Imported here because most do without, and it is an extra.
+    try:
+        from dovetail.mcp.tools import load_mcp
+    except ModuleNotFoundError as error:
+        raise UsageError(f"tools {spec}: MCP needs the extra mcp: pip install 'dovetail[mcp]' ({error})") from error
+    return load_mcp(spec)
 
 
 def _split(text: str) -> tuple[str, str | None]:
