@@ -11,7 +11,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from dovetail.approval_rules import ApprovalRules
-from dovetail.call import begin
+from dovetail.call import HeldBackend, begin
 from dovetail.errors import UsageError
 from dovetail.gates import Gates
 from dovetail.journal import MemoryJournal
@@ -76,6 +76,10 @@ class Engine:
         self._joiner = planner if joiner is None else self._open(joiner)
         self._lives: set[Life] = set()
         self._gates = Gates(begin)
+        backends = [tool.backend for tool in self.tools]
+        self._held: list[HeldBackend] = [backend for backend in backends if isinstance(backend, HeldBackend)]
+        for backend in self._held:
+            backend.hold()
 
     def _open(self, model: str | Model) -> Model:
         if not isinstance(model, str):
@@ -150,13 +154,16 @@ class Engine:
         return run
 
     async def aclose(self) -> None:
-        """Cancel the runs that have not ended, and give back the models that this engine opened."""
+        """Cancel the runs that have not ended, and give back the models and sessions that this engine opened."""
         lives = list(self._lives)
         for life in lives:
             life.cancel("the engine was closed")
         await asyncio.gather(*(life.over() for life in lives))
         for model in self._opened:
             await model.aclose()
+        held, self._held = self._held, []
+        for backend in held:
+            await backend.release()
 
     async def __aenter__(self) -> Engine:
         return self
