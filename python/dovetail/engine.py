@@ -18,7 +18,7 @@ from dovetail.journal import MemoryJournal
 from dovetail.life import Life
 from dovetail.limits import Limits
 from dovetail.models.provider import open_model
-from dovetail.planner import Planner
+from dovetail.planner import MAX_TOOLS_SHOWN, Planner, ToolShow
 from dovetail.runs import Run
 from dovetail.tool_set import ToolSet
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dovetail.approvals import ApprovalRequest, Approve, Reject
     from dovetail.examples import Example
     from dovetail.models.protocol import Model
+    from dovetail.retrieval import Retriever
     from dovetail.tool_set import ToolSource
 
 __all__ = ["Engine"]
@@ -47,6 +48,9 @@ class Engine:
         require_approval: which calls need approval although their tools do not say so: see `ApprovalRules`.
         on_approval: awaited for each call that needs approval; what it returns is the decision, None leaves it to
             whoever calls `Run.approve` or `Run.reject`. If it fails, the call is rejected.
+        retriever: what chooses the tools that the planner is shown, where there are more than ``max_tools_shown``; a
+            `LexicalRetriever` if None.
+        max_tools_shown: how many tools the planner is shown without a choice.
 
     Raises:
         UsageError: a tool, a model, a limit or a rule cannot be used.
@@ -62,6 +66,8 @@ class Engine:
         limits: Limits | None = None,
         require_approval: Iterable[ApprovalRule] = (),
         on_approval: Callable[[Run, ApprovalRequest], Awaitable[Approve | Reject | None]] | None = None,
+        retriever: Retriever | None = None,
+        max_tools_shown: int = MAX_TOOLS_SHOWN,
     ) -> None:
         self._rules = ApprovalRules(require_approval)
         self._on_approval = on_approval
@@ -72,7 +78,9 @@ class Engine:
         self._opened: list[Model] = []
         planner = self._open(model)
         self._examples = examples
-        self._planner = Planner(planner, self.tools, examples)
+        self._show = ToolShow(retriever, max_tools_shown)
+        self._show.of(self.tools, "")  # a large set is indexed now, and not while the first run waits
+        self._planner = Planner(planner, self.tools, examples, self._show)
         self._joiner = planner if joiner is None else self._open(joiner)
         self._lives: set[Life] = set()
         self._gates = Gates(begin)
@@ -126,13 +134,13 @@ class Engine:
         planner = self._planner
         if tools is not None or model is not None or examples is not None:
             shown = self._examples if examples is None else examples
-            planner = Planner(model or planner.model, tools or self.tools, shown)
+            planner = Planner(model or planner.model, self.tools if tools is None else tools, shown, self._show)
         run_id = run_id or f"run-{uuid.uuid4().hex[:12]}"
         journal = MemoryJournal()
         life = Life(
             run_id,
             question,
-            tools=tools or self.tools,
+            tools=self.tools if tools is None else tools,
             planner=planner,
             joiner=joiner or model or self._joiner,
             limits=limits or self.limits,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from dovetail.errors import UsageError
 from dovetail.examples import nearest
 from dovetail.grammar import plan_grammar
 from dovetail.prompts import END_OF_PLAN, ReplanContext, planner_messages
+from dovetail.retrieval import LexicalRetriever
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -15,12 +17,43 @@ if TYPE_CHECKING:
     from dovetail.model_call import ModelCall
     from dovetail.models.protocol import Grammar, Model
     from dovetail.progress import Progress
+    from dovetail.retrieval import Retriever
     from dovetail.tool_set import ToolSet
 
-__all__ = ["Planner"]
+__all__ = ["MAX_TOOLS_SHOWN", "Planner", "ToolShow"]
+
+MAX_TOOLS_SHOWN = 40
 
 _NEAREST_EXAMPLES = 2
 _GRAMMAR_TASKS = 16
+_CHOSEN = 20
+
+
+class ToolShow:
+    """Which tools of a large set a planner is shown.
+
+    Args:
+        retriever: what chooses; the most relevant 20 by their words, or fewer if fewer may be shown, if None.
+        most: how many tools are shown without any choice.
+
+    Raises:
+        UsageError: ``most`` is below 1.
+    """
+
+    __slots__ = ("_most", "_retriever")
+
+    def __init__(self, retriever: Retriever | None = None, most: int = MAX_TOOLS_SHOWN) -> None:
+        if most < 1:
+            raise UsageError(f"max_tools_shown is {most}; a planner needs at least one tool")
+        self._most = most
+        self._retriever = retriever or LexicalRetriever(min(_CHOSEN, most))
+
+    def of(self, tools: ToolSet, question: str, replan_because: str | None = None) -> ToolSet:
+        """The tools that are shown for a question, on a replan also for what the plans so far lacked."""
+        if len(tools) <= self._most:
+            return tools
+        text = question if replan_because is None else f"{question}\n{replan_because}"
+        return self._retriever.choose(text, tools)
 
 
 class Planner:
@@ -30,12 +63,15 @@ class Planner:
         model: the model.
         tools: the tools that its plans may call.
         examples: plans to learn from; the nearest to a question are shown.
+        show: which tools are shown, if there are many. Plans may call the others too: whoever knows a name from an
+            example or an earlier plan may use it.
     """
 
-    def __init__(self, model: Model, tools: ToolSet, examples: Sequence[Example]) -> None:
+    def __init__(self, model: Model, tools: ToolSet, examples: Sequence[Example], show: ToolShow) -> None:
         self.model = model
-        self._shapes = tools.shapes
+        self._tools = tools
         self._examples = examples
+        self._show = show
 
     def ask(
         self,
@@ -61,12 +97,13 @@ class Planner:
         replan = None
         if replan_because is not None:
             replan = ReplanContext(observations=progress.observations(), reason=replan_because, next_id=first_id)
-        messages = planner_messages(question, self._shapes, examples, replan=replan)
-        grammar = self._grammar(first_id, progress)
+        shapes = self._show.of(self._tools, question, replan_because).shapes
+        messages = planner_messages(question, shapes, examples, replan=replan)
+        grammar = self._grammar(shapes, first_id, progress)
         return call.stream(messages, grammar=grammar, stop=(END_OF_PLAN,), max_tokens=max_tokens)
 
-    def _grammar(self, first_id: int, progress: Progress) -> Grammar | None:
-        if self.model.grammar_dialect is None or not self._shapes:
+    def _grammar(self, shapes: list[dict[str, Any]], first_id: int, progress: Progress) -> Grammar | None:
+        if self.model.grammar_dialect is None or not shapes:
             return None
         earlier = [task.task_id for task in progress.tasks]
-        return plan_grammar(self._shapes, max_tasks=_GRAMMAR_TASKS, first_id=first_id, earlier_ids=earlier)
+        return plan_grammar(shapes, max_tasks=_GRAMMAR_TASKS, first_id=first_id, earlier_ids=earlier)
