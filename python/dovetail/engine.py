@@ -84,10 +84,11 @@ class Engine:
         self._joiner = planner if joiner is None else self._open(joiner)
         self._lives: set[Life] = set()
         self._gates = Gates(begin)
-        backends = [tool.backend for tool in self.tools]
-        self._held: list[HeldBackend] = [backend for backend in backends if isinstance(backend, HeldBackend)]
-        for backend in self._held:
-            backend.hold()
+        self._held: list[HeldBackend] = []
+        for tool in self.tools:
+            if isinstance(tool.backend, HeldBackend):
+                tool.backend.hold()
+                self._held.append(tool.backend)
 
     def _open(self, model: str | Model) -> Model:
         if not isinstance(model, str):

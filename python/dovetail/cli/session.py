@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
+from dovetail.approval_rules import ApprovalRules
 from dovetail.cli.exits import end_process_after
 from dovetail.cli.interruption import PATIENCE_SECONDS, interruptible
 from dovetail.cli.questions import Questions
@@ -13,6 +14,7 @@ from dovetail.engine import Engine
 from dovetail.errors import UsageError
 from dovetail.examples import gather_examples
 from dovetail.models.provider import open_model
+from dovetail.planner import MAX_TOOLS_SHOWN
 from dovetail.policy_file import read_policies
 from dovetail.tool_set import ToolSet
 
@@ -57,12 +59,18 @@ class Session:
             tools = ToolSet.of(specs)
             if settings.policies is not None:
                 tools = read_policies(settings.policies).applied_to_all(tools)
+            ApprovalRules(settings.require_approval).check(tools.names)
+            if settings.allow:
+                tools = tools.allow(*settings.allow)
+            tools = tools.deny(*settings.deny)
             engine = Engine(
                 tools,
                 planner,
                 joiner=joiner,
                 examples=gather_examples(specs, settings.examples),
                 limits=settings.limits(),
+                require_approval=settings.require_approval,
+                max_tools_shown=settings.max_tools or MAX_TOOLS_SHOWN,
             )
             self._engine = await stack.enter_async_context(engine)
             self._interruption = stack.enter_context(interruptible())
@@ -73,6 +81,11 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
+
+    @property
+    def engine(self) -> Engine:
+        """What answers."""
+        return self._engine
 
     @property
     def interrupted(self) -> bool:

@@ -16,7 +16,7 @@ from dovetail.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ["compile_plan", "write_json", "write_text"]
+__all__ = ["compile_plan", "step_json", "write_json", "write_text"]
 
 
 def compile_plan(
@@ -139,14 +139,19 @@ _KEYS = {
 
 
 def write_json(step: _core.Step) -> None:
-    """Write a step as a line of JSON, its keys always in the same order."""
+    """Write a step as a line of JSON."""
+    sys.stdout.buffer.write(step_json(step).encode() + b"\n")
+
+
+def step_json(step: _core.Step) -> str:
+    """A step as JSON, its keys always in the same order."""
     name, keys = _KEYS[type(step)]
     fields = {"step": name, **{key: getattr(step, key) for key in keys}}
     line = _ENCODER.encode(fields)
     if isinstance(step, _core.Ready):
         # The machine's own JSON, as it is: to read and write it again could change its numbers.
         line = f'{line[:-1]},"arguments":{step.arguments}}}'
-    sys.stdout.buffer.write(line.encode() + b"\n")
+    return line
 
 
 def write_text(step: _core.Step) -> None:
