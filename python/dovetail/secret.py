@@ -10,6 +10,7 @@ import json
 import os
 import re
 import traceback
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin
 from urllib.parse import quote
@@ -19,7 +20,7 @@ from pydantic_core import SchemaSerializer, core_schema, from_json, to_json
 from dovetail.errors import ToolDefinitionError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from dovetail.call_context import CallContext
 
@@ -162,13 +163,22 @@ class SecretsInUse:
         report = context._report  # noqa: SLF001 - what is given to the tool is made of what the call was given
         return replace(context, _report=lambda fraction, message: report(fraction, self.text(str(message))))
 
-    def error(self, error: BaseException) -> BaseException:
-        """The error itself, or if it or one behind it contains a secret, one of its type that does not."""
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Let errors out without the secrets: where one or what is behind it has any, another of its type is raised."""
         try:
-            whole = "".join(traceback.format_exception(error))
+            yield
+        except BaseException as error:
+            if (other := self._without_secrets(error)) is error:
+                raise
+            raise other from None
+
+    def _without_secrets(self, error: BaseException) -> BaseException:
+        whole = "".join(traceback.format_exception(error))
+        try:
             text = str(error)
         except Exception:  # an error may fail to say what it is; then it says nothing
-            return error
+            text = ""
         if all(value not in whole and value not in text for value, _ in self._hidden):
             return error
         return _without_text(error, self.text(text))

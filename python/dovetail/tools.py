@@ -161,13 +161,8 @@ class Tool:
         secrets = SecretsInUse(self.secrets, self.name)
         if context is not None:
             context = secrets.context(context)
-        try:
-            output_json = await self._call(arguments_json, context, secrets.arguments)
-        except BaseException as error:
-            if (hidden := secrets.error(error)) is error:
-                raise
-            raise hidden from None
-        return secrets.output(output_json)
+        with secrets.hidden():
+            return secrets.output(await self._call(arguments_json, context, secrets.arguments))
 
     async def _call(
         self, arguments_json: str | bytes, context: CallContext | None, secrets: Mapping[str, Secret] | None = None
@@ -175,14 +170,7 @@ class Tool:
         function = self.function
         if function is None:
             raise UsageError(f"tool {self.name!r} is a spec without a function: it can be planned with, not called")
-        arguments = from_json(arguments_json)
-        for converter in self.converters:
-            if converter.name in arguments:
-                arguments[converter.name] = converter.convert(arguments[converter.name])
-        if self.context_parameter is not None:
-            arguments[self.context_parameter] = context or CallContext()
-        if secrets:
-            arguments.update(secrets)
+        arguments = self.bind(arguments_json, context, secrets)
         if not self.is_async:
             output = await shared_threads.run(self._call_and_encode, arguments)
             return output if isinstance(output, str) else self.encode(await output)
@@ -191,6 +179,24 @@ class Tool:
         except SystemExit as error:  # would end the loop, and with it every run
             raise RuntimeError(f"raised SystemExit: {error}") from error
         return self.encode(output)
+
+    def bind(
+        self, arguments_json: str | bytes, context: CallContext | None, secrets: Mapping[str, Secret] | None = None
+    ) -> dict[str, Any]:
+        """Turn arguments into what the function takes.
+
+        Raises:
+            ValueError: they are no JSON object, or a type has demands that its schema does not show.
+        """
+        arguments: dict[str, Any] = from_json(arguments_json)
+        for converter in self.converters:
+            if converter.name in arguments:
+                arguments[converter.name] = converter.convert(arguments[converter.name])
+        if self.context_parameter is not None:
+            arguments[self.context_parameter] = context or CallContext()
+        if secrets:
+            arguments.update(secrets)
+        return arguments
 
     def _call_and_encode(self, **arguments: Any) -> str | Awaitable[Any]:
         """Call a sync function, and encode its output: here even a large one does not hold up the loop."""

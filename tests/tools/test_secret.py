@@ -201,6 +201,21 @@ async def test_an_error_behind_an_error_does_not_show_a_secret_either() -> None:
     assert VALUE not in "".join(traceback.format_exception(caught.value))
 
 
+class _MuteError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+async def test_an_error_that_fails_to_say_what_it_is_hides_what_is_behind_it_too() -> None:
+    @tool
+    async def fail(token: Token) -> None:
+        raise _MuteError from ValueError(token.reveal())
+
+    with pytest.raises(_MuteError) as caught:
+        await fail.call("{}")
+    assert "0123456" not in "".join(traceback.format_exception(caught.value))
+
+
 async def test_an_error_without_a_secret_is_as_it_was_raised() -> None:
     error = ValueError("no such repository")
 
