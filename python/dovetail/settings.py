@@ -37,6 +37,14 @@ class Settings(LayeredSettings):
     """SPECs. In the environment separated by commas; in a file, paths are relative to it."""
     policies: Path | None = None
     """A file of policies (see `dovetail.policy_file`)."""
+    allow: Names = ()
+    """Names and patterns of the tools that runs may use; all if there are none."""
+    deny: Names = ()
+    """Names and patterns of those that they may not use."""
+    require_approval: Names = ()
+    """Which calls need approval, besides those of tools that say so (see `dovetail.approval_rules`)."""
+    max_tools: int | None = Field(None, gt=0, lt=2**31)
+    """How many tools the planner is shown; of more, the most relevant."""
     examples: Names = ()
     """Files of examples."""
     deadline: float | None = Field(None, gt=0, allow_inf_nan=False)
@@ -45,7 +53,7 @@ class Settings(LayeredSettings):
     max_parallel_calls: int | None = Field(None, gt=0, lt=2**31)
     max_tokens: int | None = Field(None, gt=0, lt=2**63)
 
-    _split = field_validator("tools", "examples", mode="before")(split_names)
+    _split = field_validator("tools", "examples", "allow", "deny", "require_approval", mode="before")(split_names)
 
     def limits(self) -> Limits:
         """The bounds of a run."""

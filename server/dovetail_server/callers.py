@@ -12,6 +12,7 @@ from datetime import time as time_of_day
 from typing import TYPE_CHECKING, Any
 
 from dovetail.errors import UsageError
+from dovetail.tool_names import ToolFilter
 from dovetail_server.log import server_log
 
 if TYPE_CHECKING:
@@ -29,12 +30,14 @@ class Caller:
     Attributes:
         name: the token's name, or the client certificate's.
         roles: of ``run``, ``execute`` and ``read``; ``run`` includes ``read``.
-        tools: names of tools that may be used or served; a trailing ``*`` stands for any rest. None for all.
+        tools: names and patterns (``db.*``) of tools that may be used or served. None for all.
+        deny: names and patterns of tools that may not, whatever ``tools`` says.
     """
 
     name: str
     roles: frozenset[str]
     tools: frozenset[str] | None = None
+    deny: frozenset[str] = frozenset()
 
     def has(self, role: str) -> bool:
         """Whether this role was given, by itself or with another."""
@@ -42,9 +45,7 @@ class Caller:
 
     def allows(self, tool: str) -> bool:
         """Whether this tool may be used, or served by an executor."""
-        if self.tools is None or tool in self.tools:
-            return True
-        return any(name.endswith("*") and tool.startswith(name[:-1]) for name in self.tools)
+        return ToolFilter(None if self.tools is None else tuple(self.tools), tuple(self.deny)).passes(tool)
 
 
 ANYONE = Caller("anonymous", frozenset(ROLES))
@@ -141,8 +142,8 @@ def read_tokens(path: Path) -> dict[str, _Token]:
 def _token_of(entry: Any) -> tuple[str, _Token]:
     if not isinstance(entry, dict):
         raise ValueError("it is no table; begin each with [[token]]")  # noqa: TRY004 - one kind for all entries
-    if unknown := entry.keys() - {"name", "sha256", "roles", "tools", "expires"}:
-        raise ValueError(f"there is no key {min(unknown)!r}; there are name, sha256, roles, tools and expires")
+    if unknown := entry.keys() - {"name", "sha256", "roles", "tools", "deny", "expires"}:
+        raise ValueError(f"there is no key {min(unknown)!r}; there are name, sha256, roles, tools, deny and expires")
     name, sha256 = entry.get("name"), entry.get("sha256")
     if not isinstance(name, str) or not name:
         raise ValueError("it has no name")
@@ -151,7 +152,8 @@ def _token_of(entry: Any) -> tuple[str, _Token]:
     roles = _names(entry, "roles")
     if not roles or not roles <= set(ROLES):
         raise ValueError(f"roles is {entry.get('roles')!r}; a list is needed of {', '.join(ROLES)}")
-    return sha256, _Token(Caller(name, roles, _names(entry, "tools")), _end_of(entry.get("expires")))
+    caller = Caller(name, roles, _names(entry, "tools"), _names(entry, "deny") or frozenset())
+    return sha256, _Token(caller, _end_of(entry.get("expires")))
 
 
 def _names(entry: dict[str, Any], key: str) -> frozenset[str] | None:

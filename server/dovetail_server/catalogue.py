@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dovetail.policy_file import Policies
+from dovetail.tool_names import ToolFilter
 from dovetail.tool_set import ToolSet
 from dovetail_server.executors import Executors
 from dovetail_server.refusal import Refusal
@@ -36,13 +37,18 @@ class Catalogue:
     """
 
     def __init__(self, own: ToolSet, settings: ServerSettings, policies: Policies | None = None) -> None:
-        self.own = own
+        self._filter = ToolFilter(settings.allow or None, settings.deny)
+        self.own = ToolSet(tool for tool in own if self._filter.passes(tool.name))
         self.executors = Executors(settings, own, policies or Policies({}), self._changed)
         # Compiled schemas are worth keeping: runs ask for the same few sets again and again.
-        self._sets: dict[tuple[tuple[str, ...], frozenset[str] | None], ToolSet] = {}
+        self._sets: dict[tuple[tuple[str, ...], frozenset[str] | None, frozenset[str]], ToolSet] = {}
 
     def _changed(self) -> None:
         self._sets.clear()
+
+    def allows(self, name: str, caller: Caller) -> bool:
+        """Whether the server's owner and the caller's token let this tool be used."""
+        return self._filter.passes(name) and caller.allows(name)
 
     def find(self, name: str) -> Tool | ToolPool | None:
         """A tool of this process, or one that executors serve."""
@@ -57,7 +63,7 @@ class Catalogue:
         Raises:
             Refusal: there is no such tool, or the caller may not use it.
         """
-        key = (tuple(names), caller.tools)
+        key = (tuple(names), caller.tools, caller.deny)
         known = self._sets.get(key)
         if known is None:
             known = ToolSet(self._chosen(names, caller))
@@ -70,9 +76,9 @@ class Catalogue:
         served = {pool.tool.name: pool.tool for pool in self.executors.pools()}
         every = {**{tool.name: tool for tool in self.own}, **served}
         if not names:
-            return [tool for name, tool in every.items() if caller.allows(name)]
+            return [tool for name, tool in every.items() if self.allows(name, caller)]
         for index, name in enumerate(names):
-            if not caller.allows(name):
+            if not self.allows(name, caller):
                 raise Refusal.tool_not_allowed(name)
             if name not in every:
                 raise Refusal.tool_not_found(name, f"tools[{index}]")

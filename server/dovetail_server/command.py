@@ -60,6 +60,10 @@ OPTIONS = {
         "timeout": "SECONDS",
         "tools": "SPEC",
         "policies": "FILE",
+        "allow": "PATTERN",
+        "deny": "PATTERN",
+        "require_approval": "RULE",
+        "max_tools": "N",
         "examples": "FILE",
     },
     "bounds of a run": {

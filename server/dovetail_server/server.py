@@ -99,6 +99,7 @@ class Server:
             for tool in own:
                 tool_to_wire(tool)  # says so if it cannot be shown over gRPC
             self._catalogue = Catalogue(own, settings, policies)
+            own = self._catalogue.own
             self._registry = Registry(settings)
             joiner = None if settings.joiner is None else self._open(settings.joiner, stack)
             engine = Engine(
@@ -107,6 +108,8 @@ class Server:
                 joiner=joiner,
                 examples=gather_examples(settings.tools, settings.examples),
                 limits=settings.limits(),
+                require_approval=settings.require_approval,
+                max_tools_shown=settings.max_tools,
             )
             self._engine = await stack.enter_async_context(engine)
             self._runs = RunService(engine, OrderDesk(settings, self._models, self._catalogue), self._registry, joiner)

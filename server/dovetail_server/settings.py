@@ -52,6 +52,14 @@ class ServerSettings(LayeredSettings):
     """tools that the server's own process carries out"""
     policies: Path | None = None
     """TOML: how calls of tools are made, over what their authors said"""
+    allow: Names = ()
+    """a tool that runs may use, or a pattern of names: db.*; of executors too; all if none is given"""
+    deny: Names = ()
+    """a tool that runs may not use, or a pattern, whatever is allowed"""
+    require_approval: Names = ()
+    """which calls need approval, besides those of tools that say so: destructive, db.*, send(to!=*@example.com)"""
+    max_tools: Count = 40
+    """how many tools a planner is shown; of more, the 20 most relevant, or this many"""
     examples: Names = ()
     """questions and their plans, to learn from"""
 
@@ -99,7 +107,9 @@ class ServerSettings(LayeredSettings):
     log_payloads: bool = False
     """log question, arguments, outputs and answer with each run"""
 
-    _split = field_validator("listen", "models", "tools", "examples", mode="before")(split_names)
+    _split = field_validator(
+        "listen", "models", "tools", "examples", "allow", "deny", "require_approval", mode="before"
+    )(split_names)
 
     @model_validator(mode="after")
     def _fits_together(self) -> ServerSettings:

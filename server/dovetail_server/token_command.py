@@ -58,7 +58,14 @@ def _add_arguments(parser: Parser) -> None:
         dest="tools",
         metavar="NAME",
         type=_name,
-        help="a tool that it may use or serve, a trailing * for any rest; may be repeated (all)",
+        help="a tool that it may use or serve, or a pattern: db.*; may be repeated (all)",
+    )
+    add(
+        "--deny",
+        action="append",
+        metavar="NAME",
+        type=_name,
+        help="a tool or pattern that it may not, whatever --tool says; may be repeated",
     )
     add("--expires", metavar="DATE", type=_last_day, help="the last day on which it is valid, as 2027-12-31, UTC")
     add("--file", metavar="FILE", type=Path, help="append the entry to this file; made if there is none")
@@ -81,6 +88,8 @@ def _make_token(options: Namespace) -> int:
     ]
     if options.tools:
         lines.append(f"tools = [{', '.join(map(_quoted, dict.fromkeys(options.tools)))}]")
+    if options.deny:
+        lines.append(f"deny = [{', '.join(map(_quoted, dict.fromkeys(options.deny)))}]")
     if options.expires:
         lines.append(f"expires = {options.expires}")
     entry = "\n".join(lines) + "\n"

@@ -43,12 +43,12 @@ class ToolService(ToolServiceServicer):
         """The tools, by name."""
         size = page_size(request.page_size)
         after = _name_of(request.page_token)
-        allowed = caller().allows
+        asking = caller()
         every: dict[str, Tool | ToolPool] = {tool.name: tool for tool in self._catalogue.own}
         every.update((pool.tool.name, pool) for pool in self._catalogue.executors.pools())
         response = ListToolsResponse()
         left, last = PAGE_BYTES, ""
-        for name in sorted(name for name in every if name > after and allowed(name)):
+        for name in sorted(name for name in every if name > after and self._catalogue.allows(name, asking)):
             shown = _shown(every[name]) if len(response.tools) < size else None
             left -= 0 if shown is None else shown.ByteSize()
             if shown is None or (left < 0 and response.tools):
@@ -64,7 +64,7 @@ class ToolService(ToolServiceServicer):
         context: Context,  # noqa: ARG002
     ) -> GetToolResponse:
         """One tool."""
-        found = self._catalogue.find(request.name) if caller().allows(request.name) else None
+        found = self._catalogue.find(request.name) if self._catalogue.allows(request.name, caller()) else None
         if found is None:
             raise Refusal.tool_not_found(request.name)
         return GetToolResponse(tool=_shown(found))

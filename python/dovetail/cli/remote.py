@@ -31,6 +31,11 @@ _NOT_AT_A_SERVER = {
     "base_url": "--base-url",
     "timeout": "--timeout",
     "config": "--config",
+    "allow": "--allow",
+    "deny": "--deny",
+    "require_approval": "--require-approval",
+    "max_tools": "--max-tools",
+    "policies": "--policies",
 }
 
 

@@ -50,6 +50,10 @@ _SETTINGS = (
     "base_url",
     "tools",
     "policies",
+    "allow",
+    "deny",
+    "require_approval",
+    "max_tools",
     "examples",
     "deadline",
     "max_replans",
@@ -68,6 +72,15 @@ def add_arguments(parser: Parser) -> None:
     add("--joiner", metavar="MODEL", help="another model to join outputs into the answer")
     add("--base-url", metavar="URL", help="where the API of the model's server is")
     add("-t", "--tools", action="append", metavar="SPEC", help="tools to plan with; may be repeated")
+    add("--allow", action="append", metavar="PATTERN", help="a tool to use no others than, or db.*; may be repeated")
+    add("--deny", action="append", metavar="PATTERN", help="a tool not to use, or db.*; may be repeated")
+    add(
+        "--require-approval",
+        action="append",
+        metavar="RULE",
+        help="which calls to ask about: destructive, db.*, send(to!=*@example.com); may be repeated",
+    )
+    add("--max-tools", type=int, metavar="N", help="of more tools, show the planner the most relevant (40)")
     add("--policies", metavar="FILE.toml", help="how calls of tools are made: timeouts, retries, limits")
     add(
         "--example",
