@@ -83,6 +83,11 @@ class Session:
         await self._stack.aclose()
 
     @property
+    def engine(self) -> Engine:
+        """What answers."""
+        return self._engine
+
+    @property
     def interrupted(self) -> bool:
         """Whether the user has asked for the end."""
         return self._interruption.status is not None
