@@ -117,6 +117,21 @@ def built(language: Language) -> Example:
     return Example(folder, language)
 
 
+def installed_node(sources: Path) -> Path:
+    """Install what a program for Node needs, in a copy of its folder, unless these sources were installed before."""
+    _require("node", "npm")
+    house = CACHE / f"node-{sources.parent.name}"
+    with _alone(house.name):
+        stamp = house / "built"
+        state = _state_of(sources)
+        if not stamp.exists() or stamp.read_text(encoding="utf-8") != state:
+            shutil.rmtree(house, ignore_errors=True)
+            shutil.copytree(sources, house / "program", ignore=_MADE)
+            _run(house / "program", "npm", "ci")
+            stamp.write_text(state, encoding="utf-8")
+    return house / "program"
+
+
 def built_grpcurl() -> Path:
     """Build grpcurl, unless this version was built before."""
     _require("go")
