@@ -32,7 +32,8 @@ examples:
   dovetail run --server localhost:50051 --tools search --tools math "How high is Mount Everest in feet?"
 
 A MODEL is openai:NAME, vllm:NAME, local:, local:FILE.gguf or replay:FILE.
-A SPEC is demo, package.module, package.module:name, tools.py, tools.py:name or tools.json;
+A SPEC is demo, package.module, package.module:name, tools.py, tools.py:name, tools.json,
+mcp:COMMAND, mcp:URL or servers.toml;
 without --tools, Dovetail's own search and math (dovetail.builtin).
 
 Settings come from options, else from DOVETAIL_MODEL, DOVETAIL_BASE_URL, DOVETAIL_API_KEY, DOVETAIL_TOOLS, ...,
