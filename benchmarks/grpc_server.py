@@ -19,6 +19,7 @@ from dovetail import tool, v1
 from dovetail.embedding import run_loop
 from dovetail.models.protocol import Completion, Grammar, GrammarDialect, Message, ModelStream
 from dovetail.v1.run_service_pb2_grpc import RunServiceStub
+from dovetail_server.collector import relax_collector
 from dovetail_server.log import open_log
 from dovetail_server.server import Server
 from dovetail_server.settings import ServerSettings
@@ -130,6 +131,7 @@ async def _serve() -> None:
         keep_runs=_NO_BOUND,
     )
     async with Server(settings, tools=[look_up, wait], models={Echo.name: Echo()}) as server:
+        relax_collector()  # as `dovetail serve` does
         await answer_questions(server.addresses[0])
 
 

@@ -37,7 +37,15 @@ class UsageError(DovetailError):
 
 
 class ToolDefinitionError(UsageError):
-    """A tool's function, schema or spec cannot be used; the message names the tool and the field."""
+    """A tool's function, schema or spec cannot be used; the message names the tool and the field.
+
+    Attributes:
+        field: the field of `Tool`, where it is one alone: ``input_schema``; empty else.
+    """
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class RetryableError(DovetailError):

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from dovetail.errors import ToolDefinitionError, UsageError
+from dovetail.tool_check import check_output_schema, kind_of, near_miss
 from dovetail.tools import APPROVAL, SEQUENTIAL, Tool
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["read_tools"]
+
+_KEYS = ("name", "description", "inputSchema", "outputSchema", "annotations", "_meta")
+_ANNOTATIONS = ("readOnlyHint", "idempotentHint", "destructiveHint")
 
 
 def read_tools(path: Path) -> list[Tool]:
@@ -47,16 +51,20 @@ def _read(entry: Any, where: str) -> Tool:
         raise ToolDefinitionError(f"{where} has no 'name'")
     where = f"{where} ({name})"
     input_schema = _field(entry, "inputSchema", dict, where)
+    # Other keys are MCP's or somebody's own; but one that was meant for one of these would be passed over in silence.
+    _refuse_slips(entry, _KEYS, where)
     if input_schema is None:
         raise ToolDefinitionError(f"{where} has no 'inputSchema'")
-    annotations = _field(entry, "annotations", dict, where) or {}
-    meta = _field(entry, "_meta", dict, where) or {}
+    output_schema = _field(entry, "outputSchema", dict, where)
+    annotations = _hints(entry, "annotations", _ANNOTATIONS, where)
+    meta = _hints(entry, "_meta", (SEQUENTIAL, APPROVAL), where)
     try:
+        check_output_schema(name, output_schema)
         return Tool(
             name=name,
             description=_field(entry, "description", str, where) or "",
             input_schema=input_schema,
-            output_schema=_field(entry, "outputSchema", dict, where),
+            output_schema=output_schema,
             # A hint that is not there is not claimed, whatever its default would be.
             read_only=annotations.get("readOnlyHint") is True,
             idempotent=annotations.get("idempotentHint") is True,
@@ -66,6 +74,20 @@ def _read(entry: Any, where: str) -> Tool:
         )
     except ToolDefinitionError as error:
         raise ToolDefinitionError(f"{where}: {error}") from error
+
+
+def _hints(entry: dict[str, Any], key: str, known: tuple[str, ...], where: str) -> dict[str, Any]:
+    hints: dict[str, Any] = _field(entry, key, dict, where) or {}
+    _refuse_slips(hints, known, f"{where}: {key}")
+    for hint in known:
+        if not isinstance(hints.get(hint, False), bool):
+            raise ToolDefinitionError(f"{where}: {key}.{hint} is {kind_of(hints[hint])}; true or false is needed")
+    return hints
+
+
+def _refuse_slips(entry: dict[str, Any], known: tuple[str, ...], where: str) -> None:
+    if (slip := near_miss(entry, known)) is not None:
+        raise ToolDefinitionError(f"{where}: there is no key {slip[0]!r}; did you mean {slip[1]!r}?")
 
 
 def _field(entry: dict[str, Any], key: str, kind: type, where: str) -> Any:

@@ -9,6 +9,7 @@ from pydantic_core import from_json, to_json
 from dovetail.errors import ToolDefinitionError, UsageError
 from dovetail.policy import PLAIN
 from dovetail.policy_wire import duration_of, policy_from_wire, policy_to_wire
+from dovetail.tool_check import check_output_schema
 from dovetail.tools import DEFAULT_MAX_OUTPUT_BYTES, DEFAULT_TIMEOUT, Tool
 from dovetail.v1 import ToolSpec
 
@@ -22,9 +23,9 @@ __all__ = ["MAX_OUTPUT_BYTES", "tool_from_wire", "tool_to_wire"]
 MAX_OUTPUT_BYTES: Final = 2 * 1024 * 1024
 """The largest output that an event can carry past gRPC's default limit of 4 MiB a message."""
 
-_MAX_DESCRIPTION = 16 * 1024
 _MAX_SCHEMA = 256 * 1024
 _MAX_TIMEOUT = 24 * 3600.0
+_FIELDS = {"input_schema": "input_schema_json", "output_schema": "output_schema_json"}
 _HINTS = ("read_only", "idempotent", "destructive", "sequential", "approval")
 
 
@@ -65,8 +66,6 @@ def tool_from_wire(spec: ToolSpec, **fields: Any) -> Tool:
     Raises:
         ToolDefinitionError: a field cannot be used; the message begins with the field's name and a colon.
     """
-    if len(spec.description.encode()) > _MAX_DESCRIPTION:
-        raise ToolDefinitionError(f"description: is longer than {_MAX_DESCRIPTION:,} bytes")
     timeout = DEFAULT_TIMEOUT
     if spec.HasField("timeout"):
         timeout = spec.timeout.seconds + spec.timeout.nanos / 1e9
@@ -82,6 +81,7 @@ def tool_from_wire(spec: ToolSpec, **fields: Any) -> Tool:
         raise ToolDefinitionError('input_schema_json: is missing; a tool without arguments has {"type": "object"}')
     output_schema = _schema("output_schema_json", spec.output_schema_json)
     try:
+        check_output_schema(spec.name, output_schema)
         return Tool(
             name=spec.name,
             description=spec.description,
@@ -94,9 +94,7 @@ def tool_from_wire(spec: ToolSpec, **fields: Any) -> Tool:
             **fields,
         )
     except ToolDefinitionError as error:
-        # Of what is not checked above, `Tool` refuses a name, and a schema that is none of an object.
-        field = "name" if "the name must be" in str(error) else "input_schema_json"
-        raise ToolDefinitionError(f"{field}: {error}") from error
+        raise ToolDefinitionError(f"{_FIELDS.get(error.field, error.field)}: {error}") from error
 
 
 def _schema(field: str, text: str) -> Mapping[str, Any] | None:

@@ -6,7 +6,7 @@ import functools
 import inspect
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, TypeVar, overload
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
@@ -16,6 +16,7 @@ from dovetail.large_output import cut_output
 from dovetail.policy import PLAIN, Policy, Rate
 from dovetail.secret import SecretsInUse
 from dovetail.threads import shared_threads
+from dovetail.tool_check import check_spec
 from dovetail.v1 import FailureReason
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from dovetail.signature import Converter
 
 __all__ = ["FunctionTool", "OutputError", "Tool", "tool"]
-
-Isolation: TypeAlias = Literal["thread", "process"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -78,8 +77,6 @@ class Tool:
         timeout: how many seconds a call may take; None for no limit.
         max_output_bytes: how large its output may be, as JSON text.
         policy: how else its calls are made.
-        isolation: where its function runs: ``thread`` is this process, on the event loop if it is async; ``process`` is
-            another one, which it may use up or crash.
         backend: who carries out its calls; None for this process, which calls `function`.
         function: what is called; None for a spec without a function.
         converters: what turns JSON arguments into what the function takes, where they differ.
@@ -103,7 +100,6 @@ class Tool:
     timeout: float | None = DEFAULT_TIMEOUT
     max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES
     policy: Policy = PLAIN
-    isolation: Isolation = "thread"
     backend: Backend | None = field(default=None, repr=False)
     function: Callable[..., Any] | None = field(default=None, repr=False)
     converters: tuple[Converter, ...] = field(default=(), repr=False)
@@ -115,18 +111,18 @@ class Tool:
         if not _NAME.fullmatch(self.name) or self.name.lower() == "join":
             raise ToolDefinitionError(
                 f"tool {self.name!r}: the name must be letters, digits and _ - . / : beginning with a letter "
-                "or _, at most 128 in all, and not 'join'"
+                "or _, at most 128 in all, and not 'join'",
+                field="name",
             )
+        check_spec(self.name, self.description, self.input_schema, self.output_schema)
         if self.timeout is not None and not self.timeout > 0:
             raise ToolDefinitionError(f"tool {self.name!r}: timeout is {self.timeout}; it must be above 0, or None")
         if self.max_output_bytes < 1:
             raise ToolDefinitionError(f"tool {self.name!r}: max_output_bytes is {self.max_output_bytes}; at least 1")
         if self.policy.cache is not None and not self.read_only:
-            raise ToolDefinitionError(f"tool {self.name!r}: cache: only outputs of a read_only tool can be used again")
-        if self.isolation not in ("thread", "process"):
-            raise ToolDefinitionError(f"tool {self.name!r}: isolation is {self.isolation!r}; 'thread' or 'process'")
-        if self.input_schema.get("type", "object") != "object":
-            raise ToolDefinitionError(f"tool {self.name!r}: its input schema must have type 'object'")
+            raise ToolDefinitionError(
+                f"tool {self.name!r}: cache: only outputs of a read_only tool can be used again", field="policy"
+            )
         # Found out once here and not at every call. A callable object is async if its `__call__` is.
         called = getattr(self.function, "__call__", None)  # noqa: B004
         is_async = inspect.iscoroutinefunction(self.function) or inspect.iscoroutinefunction(called)
@@ -277,7 +273,6 @@ def tool(
     approval: bool = False,
     timeout: float | None = DEFAULT_TIMEOUT,
     max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES,
-    isolation: Isolation = "thread",
     policy: Policy = PLAIN,
     task_timeout: float | None = None,
     idle_timeout: float | None = None,
@@ -311,7 +306,7 @@ def tool(
         name: the tool's name, if it is not the function's.
         description: what the planner is told, if it is not the docstring.
         **spec: the other fields of `Tool`: ``read_only``, ``idempotent``, ``destructive``, ``sequential``,
-            ``approval``, ``timeout``, ``max_output_bytes``, ``isolation``; and those of `dovetail.policy.Policy`:
+            ``approval``, ``timeout``, ``max_output_bytes``; and those of `dovetail.policy.Policy`:
             ``retries``, ``rate``, ``cache``, ``breaker_failures``, …
 
     Raises:

@@ -137,10 +137,12 @@ def _serve(options: Namespace) -> int:
 
 
 async def _serve_until_signal(settings: ServerSettings) -> int:
+    from dovetail_server.collector import relax_collector
     from dovetail_server.server import Server
 
     ending = _Ending()
     async with Server(settings) as server:
+        relax_collector()
         _say_what_is_served(server, settings)
         await ending.begun.wait()
         await server.drain()

@@ -14,6 +14,7 @@ import pytest
 from dovetail import tool, v1
 from dovetail.cli.board import Board, task_texts
 from dovetail.cli.printable import one_line, printable
+from dovetail.cli.views import JsonView
 from dovetail_server.log import open_log, server_log
 from live import PATIENCE, Silent, code_of, serving
 from raw_executor import attached, end_of, hello, output, spec
@@ -111,6 +112,17 @@ def test_nothing_that_moves_a_cursor_reaches_a_terminal(text: str) -> None:
     board.add(v1.Event(task_ready={"task_id": 1, "arguments_json": json.dumps({"q": text}, ensure_ascii=False)}))
     board.add(v1.Event(task_succeeded={"task_id": 1, "output_json": json.dumps(text, ensure_ascii=False)}))
     assert all(shown.isprintable() for shown in task_texts(board.rows[1], board))
+
+
+def test_events_as_json_stay_a_line_each_and_are_the_same_when_read(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    text = "\x1b[2J\x9b31m\u2028\u202e\x85é😀\U000e0001"
+    view = JsonView()
+    view.show(v1.Event(sequence=1, thought_written={"plan": 1, "text": text}))
+    written = capsysbinary.readouterr().out.decode()
+    assert written[:-1].isprintable()
+    assert written.endswith("\n")
+    assert "é😀" in written
+    assert json.loads(written)["thoughtWritten"]["text"] == text
 
 
 async def test_tokens_are_in_no_log_no_error_no_event_and_reach_no_executor(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
 import threading
@@ -121,6 +122,10 @@ async def test_a_long_text_is_cut_and_a_long_query_too(wiki: Wiki) -> None:
         ({"body": b'{"query": {"pages": [5]}}'}, "does not have the expected shape"),
         ({"body": b"5"}, "does not have the expected shape"),
         ({"body": b" " * (MAX_BODY_BYTES + 1)}, "sent more than 1,048,576 bytes"),
+        (
+            {"body": gzip.compress(b" " * 50_000_000), "headers": {"Content-Encoding": "gzip"}},
+            "sent something that is no JSON",
+        ),
         ({"status": 500}, "answered with HTTP 500"),
         ({"status": 429}, "asks for fewer requests"),
         ({"status": 302, "headers": {"Location": "/elsewhere"}}, "answered with HTTP 302"),

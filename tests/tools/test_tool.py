@@ -203,7 +203,7 @@ async def test_what_is_decorated_stays_the_function_it_was() -> None:
         (lambda: tool(_fine_lambda), r"'<lambda>': the name"),
         (lambda: tool(timeout=0)(_fine), r"tool '_fine': timeout is 0"),
         (lambda: tool(max_output_bytes=0)(_fine), r"tool '_fine': max_output_bytes is 0"),
-        (lambda: Tool("t", "", {"type": "string"}), r"tool 't': its input schema must have type 'object'"),
+        (lambda: Tool("t", "", {"type": "string"}), r"tool 't': input_schema: must have type 'object'"),
     ],
 )
 def test_what_cannot_be_a_tool_is_refused_by_name(make: Callable[[], object], message: str) -> None:

@@ -80,7 +80,8 @@ class Wikipedia:
                     verify=_tls(),
                     timeout=self._timeout,
                     follow_redirects=False,
-                    headers={"User-Agent": _USER_AGENT, "Accept": "application/json"},
+                    # Nothing is decompressed: a little may become a lot before it can be measured.
+                    headers={"User-Agent": _USER_AGENT, "Accept": "application/json", "Accept-Encoding": "identity"},
                 ) as client,
                 client.stream(
                     "GET", api.url, params=parameters, headers=api.headers, extensions=api.extensions
@@ -91,7 +92,7 @@ class Wikipedia:
                 if response.status_code != 200:
                     raise SearchError(f"{host} answered with HTTP {response.status_code}")
                 body = bytearray()
-                async for piece in response.aiter_bytes():
+                async for piece in response.aiter_raw():
                     body += piece
                     if len(body) > MAX_BODY_BYTES:
                         raise SearchError(f"{host} sent more than {MAX_BODY_BYTES:,} bytes")

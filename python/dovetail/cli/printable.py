@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
-__all__ = ["one_line", "printable"]
+__all__ = ["json_line", "one_line", "printable"]
 
 # Joiners between letters, which some scripts and emoji need, are harmless.
 _JOINERS = "\u200c\u200d"
@@ -33,6 +34,13 @@ def printable(text: str) -> str:
     return "".join(
         character if character == "\n" or character.isprintable() else _replacement(character) for character in text
     )
+
+
+def json_line(text: str) -> str:
+    """JSON on one line with escapes for what may not be printed, which it would let stand beyond ASCII."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
 
 
 def one_line(text: str, limit: int | None = None) -> str:

@@ -11,7 +11,7 @@ from google.protobuf.json_format import MessageToJson
 
 from dovetail.cli.board import Board, Note, TaskRow, TaskState, failure_text, task_texts
 from dovetail.cli.exits import abandon_output, is_closed_pipe
-from dovetail.cli.printable import one_line
+from dovetail.cli.printable import json_line, one_line
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -63,7 +63,7 @@ class JsonView:
     def show(self, event: Event) -> None:
         """Write an event."""
         self.board.add(event)
-        line = MessageToJson(event, indent=None, ensure_ascii=False)
+        line = json_line(MessageToJson(event, indent=None, ensure_ascii=False))
         self._output.write(line.encode() + b"\n")
         self._output.flush()
 
