@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from dovetail.call_context import CallContext
 from dovetail.errors import RetryableError
 from dovetail.failure_text import failure_text, message_of
-from dovetail.tools import OutputError
+from dovetail.outputs import OutputError
 from dovetail.v1 import Failure, FailureReason
 
 if TYPE_CHECKING:

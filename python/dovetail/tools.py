@@ -8,16 +8,15 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, TypeVar, overload
 
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from pydantic_core import from_json
 
 from dovetail.call_context import CallContext
-from dovetail.errors import DovetailError, ToolDefinitionError, UsageError
-from dovetail.large_output import cut_output
+from dovetail.errors import ToolDefinitionError, UsageError
+from dovetail.outputs import encode_output
 from dovetail.policy import PLAIN, Policy, Rate
 from dovetail.secret import SecretsInUse
 from dovetail.threads import shared_threads
 from dovetail.tool_check import check_spec
-from dovetail.v1 import FailureReason
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from dovetail.secret import Secret, SecretParameter
     from dovetail.signature import Converter
 
-__all__ = ["FunctionTool", "OutputError", "Tool", "tool"]
+__all__ = ["FunctionTool", "Tool", "tool"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,18 +45,6 @@ APPROVAL: Final = "dovetail/approval"
 _META: Final = {SEQUENTIAL: "sequential", APPROVAL: "approval"}
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_./:-]{0,127}")
-
-
-class OutputError(DovetailError):
-    """A tool returned something that cannot be an output.
-
-    Attributes:
-        reason: ``FAILURE_REASON_OUTPUT_INVALID`` or ``FAILURE_REASON_OUTPUT_TOO_LARGE``.
-    """
-
-    def __init__(self, reason: FailureReason, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,32 +194,7 @@ class Tool:
         Raises:
             OutputError: it is no JSON value, or too large.
         """
-        try:
-            # Without the mode, NaN would silently become null.
-            data = to_json(output, inf_nan_mode="constants")
-        except Exception as error:  # a model's own serialiser may raise anything
-            # pydantic puts the type of an inner error before its message.
-            detail = str(error).removeprefix("Error serializing to JSON: ")
-            if not isinstance(error, PydanticSerializationError):
-                detail = f"{type(error).__name__}: {error}"
-            raise OutputError(
-                FailureReason.FAILURE_REASON_OUTPUT_INVALID,
-                f"tool {self.name!r} returned {_kind(output)} that is not JSON: {detail}",
-            ) from error
-        if len(data) > self.max_output_bytes and self.policy.large_output == "cut":
-            return cut_output(data.decode(), self.max_output_bytes)
-        if len(data) > self.max_output_bytes:
-            raise OutputError(
-                FailureReason.FAILURE_REASON_OUTPUT_TOO_LARGE,
-                f"tool {self.name!r} returned {len(data):,} bytes of JSON; max_output_bytes is "
-                f"{self.max_output_bytes:,}",
-            )
-        if (b"NaN" in data or b"Infinity" in data) and not _is_json(data):
-            raise OutputError(
-                FailureReason.FAILURE_REASON_OUTPUT_INVALID,
-                f"tool {self.name!r} returned {_kind(output)} with NaN or Infinity, which JSON does not have",
-            )
-        return data.decode()
+        return encode_output(output, self.name, self.max_output_bytes, cut=self.policy.large_output == "cut")
 
     def to_mcp(self) -> dict[str, Any]:
         """The spec in MCP's Tool shape. Hints that are not claimed are left out."""
@@ -352,16 +314,3 @@ def _make(
     )
     functools.update_wrapper(made, function, updated=())
     return made
-
-
-def _is_json(data: bytes) -> bool:
-    try:
-        from_json(data, allow_inf_nan=False)
-    except ValueError:
-        return False
-    return True
-
-
-def _kind(output: Any) -> str:
-    kind = type(output).__name__
-    return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"

@@ -19,7 +19,8 @@ import pytest
 from pydantic import BaseModel, Field, field_validator
 
 from dovetail.errors import ToolDefinitionError, UsageError
-from dovetail.tools import OutputError, Tool, tool
+from dovetail.outputs import OutputError
+from dovetail.tools import Tool, tool
 from dovetail.v1 import FailureReason
 
 pytestmark = pytest.mark.anyio

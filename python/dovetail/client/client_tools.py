@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from dovetail.call_context import CallContext
 from dovetail.failure_text import bounded, failure_text, message_of
-from dovetail.tools import OutputError
+from dovetail.outputs import OutputError
 from dovetail.v1 import CallFailure, CallOutcome, ClientToolResult, FailureReason
 
 if TYPE_CHECKING:

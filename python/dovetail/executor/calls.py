@@ -10,7 +10,7 @@ from dovetail.call_context import CallContext
 from dovetail.errors import RetryableError
 from dovetail.executor.state import logger
 from dovetail.failure_text import bounded, failure_text, message_of
-from dovetail.tools import OutputError
+from dovetail.outputs import OutputError
 from dovetail.v1 import CallFailure, FailureReason
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dovetail.failure_text import bounded, failure_text, message_of
 from dovetail.mcp.connection import McpLostError, McpUnavailableError
 from dovetail.mcp.outputs import McpToolError
-from dovetail.tools import OutputError
+from dovetail.outputs import OutputError
 from dovetail.v1 import FailureReason
 
 if TYPE_CHECKING:
