@@ -134,19 +134,19 @@ class MemoryJournal:
         """Wait until there are events behind a number, or the run has ended."""
         while not self.has_behind(after_sequence):
             reader: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self.wake(reader)
-            try:
-                await reader
-            finally:
-                self._readers.discard(reader)
+            await self.woken(reader)
 
     def has_behind(self, after_sequence: int) -> bool:
         """Whether there is something to read behind a number, or never will be."""
         return len(self._facts) > after_sequence or self.ended
 
-    def wake(self, reader: asyncio.Future[None]) -> None:
-        """Let a future be done with the next event, unless it is done before."""
+    async def woken(self, reader: asyncio.Future[None]) -> None:
+        """Wait for a future that is done with the next event, unless something else does it before."""
         self._readers.add(reader)
+        try:
+            await reader
+        finally:
+            self._readers.discard(reader)
 
     def _event(self, sequence: int, build: Callable[..., Event] = Event) -> Event:
         name, fields = self._facts[sequence - 1]

@@ -228,8 +228,7 @@ async def _write(hosted: HostedRun, mailbox: ClientMailbox, context: Context) ->
         elif journal.ended and place == len(journal):
             return
         elif not journal.has_behind(place):
-            journal.wake(woken)
-            await woken
+            await journal.woken(woken)
 
 
 def _resolve(run: Run, decision: v1.ApprovalDecision) -> None:

@@ -54,6 +54,8 @@ class ToolPool:
 
     Attributes:
         tool: the tool.
+        spec: the spec as it came.
+        identity: what all specs of this tool have in common, however they were written down.
         sessions: the executors that serve it and are attached, detached or within their grace.
         fleets: the same, those together that serve the same tools besides.
         waiting: how many calls wait.
@@ -65,8 +67,8 @@ class ToolPool:
     """
 
     def __init__(self, spec: ToolSpec, queue: Queue, policies: Policies) -> None:
+        self.spec = spec.SerializeToString(deterministic=True)
         tool = tool_from_wire(spec, backend=self)
-        # What two executors must agree on, however they wrote it down.
         self.identity = tool_to_wire(tool).SerializeToString(deterministic=True)
         self.tool: Tool = policies.applied_to(tool)
         self.sessions: set[Session] = set()
