@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf.duration_pb2 import Duration
-
+from dovetail.durations import duration_of
 from dovetail.v1 import Failure, FailureReason, RunState
 
 if TYPE_CHECKING:
@@ -91,8 +90,7 @@ class _Usage:
 
     def ended(self, state: RunState, failure: Failure | None, began: float) -> dict[str, Any]:
         """The fields of the fact `RunEnded`. ``began`` is a time of `time.monotonic`."""
-        duration = Duration()
-        duration.FromNanoseconds(int((time.monotonic() - began) * 1e9))
+        duration = duration_of(time.monotonic() - began)
         fact = {"state": state, "usage": self._usage, "model_calls": self._calls, "duration": duration}
         if failure is not None:
             fact["failure"] = failure

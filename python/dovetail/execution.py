@@ -18,9 +18,9 @@ from dovetail import _core
 from dovetail.approvals import Approvals
 from dovetail.books import StoppedError
 from dovetail.calls import Calls
+from dovetail.durations import duration_of
 from dovetail.joiner import LAST_WORDS_SECONDS
 from dovetail.model_call import ModelCall
-from dovetail.policy_wire import duration_of
 from dovetail.progress import Progress
 from dovetail.v1 import Failure, FailureReason, Purpose
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from google.protobuf.duration_pb2 import Duration
-
 from dovetail import v1
+from dovetail.durations import duration_of
 from dovetail.errors import UsageError
 
 __all__ = ["Limits"]
@@ -46,7 +45,5 @@ class Limits:
             max_tokens=self.max_tokens,
         )
         if self.deadline is not None:
-            deadline = Duration()
-            deadline.FromNanoseconds(int(self.deadline * 1e9))
-            limits.deadline.CopyFrom(deadline)
+            limits.deadline.CopyFrom(duration_of(self.deadline))
         return limits

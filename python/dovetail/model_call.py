@@ -6,8 +6,7 @@ import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf.duration_pb2 import Duration
-
+from dovetail.durations import duration_of
 from dovetail.errors import ModelError
 from dovetail.models.protocol import Completion
 from dovetail.v1 import Failure, FailureReason, Purpose
@@ -84,9 +83,9 @@ class ModelCall:
         fact: dict[str, Any] = {"purpose": self._purpose, "plan": self._plan}
         now = time.monotonic()
         if self._began is not None:
-            fact["duration"] = _duration(now - self._began)
+            fact["duration"] = duration_of(now - self._began)
             if self._first is not None:
-                fact["time_to_first_token"] = _duration(self._first - self._began)
+                fact["time_to_first_token"] = duration_of(self._first - self._began)
         if self.completion is not None:
             fact["finish_reason"] = self.completion.finish_reason or ""
         if self.usage is not None:
@@ -99,9 +98,3 @@ class ModelCall:
         if self.failure is not None:
             fact["failure"] = self.failure
         return fact
-
-
-def _duration(seconds: float) -> Duration:
-    duration = Duration()
-    duration.FromNanoseconds(int(seconds * 1e9))
-    return duration

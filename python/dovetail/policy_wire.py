@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from google.protobuf.duration_pb2 import Duration
-
+from dovetail.durations import duration_of
 from dovetail.policy import Policy, Rate
 from dovetail.v1 import ToolPolicy
 
-__all__ = ["duration_of", "policy_from_wire", "policy_to_wire"]
+__all__ = ["policy_from_wire", "policy_to_wire"]
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,10 +55,3 @@ def policy_from_wire(spec: ToolPolicy) -> Policy:
 
 def _seconds(spec: ToolPolicy) -> Mapping[str, float]:
     return {name: getattr(spec, name).ToNanoseconds() / 1e9 for name in _SECONDS if spec.HasField(name)}
-
-
-def duration_of(seconds: float) -> Duration:
-    """Seconds as the wire carries them."""
-    duration = Duration()
-    duration.FromNanoseconds(int(seconds * 1e9))
-    return duration

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json, to_json
 
+from dovetail.durations import duration_of
 from dovetail.errors import ToolDefinitionError, UsageError
 from dovetail.policy import PLAIN
-from dovetail.policy_wire import duration_of, policy_from_wire, policy_to_wire
+from dovetail.policy_wire import policy_from_wire, policy_to_wire
 from dovetail.tool_check import check_output_schema
 from dovetail.tools import DEFAULT_MAX_OUTPUT_BYTES, DEFAULT_TIMEOUT, Tool
 from dovetail.v1 import ToolSpec

@@ -50,10 +50,7 @@ def inline_tools(specs: Sequence[ToolSpec], path: str, backend: ClientTools | No
             tool = tool_from_wire(spec, backend=backend)
             _ = ToolSet([tool]).core
         except ToolDefinitionError as error:
-            field, _, what = str(error).partition(": ")
-            known = field.isidentifier()
-            where = f"{at}.{field}" if known else f"{at}.input_schema_json"
-            raise Refusal.invalid_field(where, what if known else str(error)) from None
+            raise Refusal.invalid_spec(at, error) from None
         if any(tool.name == other.name for other in tools):
             raise Refusal.invalid_field(f"{at}.name", f"{tool.name!r} stands twice")
         tools.append(tool)

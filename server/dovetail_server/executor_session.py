@@ -6,8 +6,7 @@ import asyncio
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from google.protobuf.duration_pb2 import Duration
-
+from dovetail.durations import duration_of
 from dovetail.v1 import AttachResponse, RefusedResult
 from dovetail_server.mailbox import Mailbox
 from dovetail_server.outcomes import deliver
@@ -16,12 +15,14 @@ from dovetail_server.refusal import Refusal
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from google.protobuf.duration_pb2 import Duration
+
     from dovetail.call import Call
     from dovetail.v1 import CallProgress, CallResult
     from dovetail_server.fleet import Fleet
     from dovetail_server.tool_pool import Queue, ToolPool
 
-__all__ = ["ExecutorMailbox", "Session", "seconds", "time_left"]
+__all__ = ["ExecutorMailbox", "Session", "time_left"]
 
 _CALLS_A_MESSAGE = 64
 # Characters, each of which may be four bytes.
@@ -263,11 +264,4 @@ def _first_in_line(pool: ToolPool) -> int:
 
 def time_left(call: Call, timeout: float, now: float) -> Duration:
     """How long a call may take from now on: less than its timeout, if it was given out before."""
-    return seconds(timeout if call.timer is None else max(0.0, call.timer.when() - now))
-
-
-def seconds(value: float) -> Duration:
-    """Seconds as the wire carries them."""
-    duration = Duration()
-    duration.FromNanoseconds(int(value * 1e9))
-    return duration
+    return duration_of(timeout if call.timer is None else max(0.0, call.timer.when() - now))

@@ -10,10 +10,11 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from dovetail.durations import duration_of
 from dovetail.errors import UsageError
 from dovetail.tool_set import ToolSet
 from dovetail.v1 import AttachResponse, ServerDrain, Welcome
-from dovetail_server.executor_session import ExecutorMailbox, Session, seconds
+from dovetail_server.executor_session import ExecutorMailbox, Session
 from dovetail_server.fleet import Fleet
 from dovetail_server.log import server_log
 from dovetail_server.refusal import Refusal
@@ -99,9 +100,9 @@ class Executors:
             welcome=Welcome(
                 fencing_number=session.number,
                 resumed=resumed,
-                heartbeat_interval=seconds(self._settings.heartbeat_seconds),
-                lease=seconds(self._settings.lease_seconds),
-                grace=seconds(self._settings.grace_seconds),
+                heartbeat_interval=duration_of(self._settings.heartbeat_seconds),
+                lease=duration_of(self._settings.lease_seconds),
+                grace=duration_of(self._settings.grace_seconds),
                 max_message_bytes=self._settings.max_message_bytes,
             )
         )
@@ -176,6 +177,9 @@ class Executors:
                 message = f"{at}: the server itself has a tool {spec.name!r}; give this one another name"
                 raise Refusal.tool_spec_conflict(spec.name, message)
             known = self._pools.get(spec.name)
+            # Nearly always it is the same to the letter, and nothing has to be compiled again.
+            if known is not None and known.spec == spec.SerializeToString(deterministic=True):
+                continue
             pool = self._pool(spec, at)
             if known is not None and known.identity == pool.identity:
                 continue
@@ -200,10 +204,7 @@ class Executors:
             pool = ToolPool(spec, self.queue, self._policies)
             _ = ToolSet([pool.tool]).core
         except UsageError as error:
-            field, _, what = str(error).partition(": ")
-            if field.isidentifier():
-                raise Refusal.invalid_field(f"{at}.{field}", what) from None
-            raise Refusal.invalid_field(f"{at}.input_schema_json", str(error)) from None
+            raise Refusal.invalid_spec(at, error) from None
         return pool
 
     def _forget_unserved(self, kept: Collection[str]) -> None:
@@ -287,4 +288,4 @@ def _others(pool: ToolPool, executor_id: str) -> list[str]:
 def _drain_notice(ends: float) -> AttachResponse:
     """The word that the server is about to end."""
     left = max(0.0, ends - asyncio.get_running_loop().time())
-    return AttachResponse(drain=ServerDrain(within=seconds(left)))
+    return AttachResponse(drain=ServerDrain(within=duration_of(left)))

@@ -15,6 +15,8 @@ from dovetail import v1
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from dovetail.errors import UsageError
+
 __all__ = ["DOMAIN", "Refusal"]
 
 DOMAIN = "dovetail"
@@ -88,6 +90,14 @@ class Refusal(Exception):  # noqa: N818 - it is no defect of ours
             f"{path}: {what}",
             violations=[(path, what)],
         )
+
+    @classmethod
+    def invalid_spec(cls, path: str, error: UsageError) -> Refusal:
+        """The spec of a tool cannot be used: its path, and the error, which may begin with the name of a field."""
+        field, _, what = str(error).partition(": ")
+        if field.isidentifier():
+            return cls.invalid_field(f"{path}.{field}", what)
+        return cls.invalid_field(f"{path}.input_schema_json", str(error))
 
     @classmethod
     def malformed_message(cls, kind: str) -> Refusal:

@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha import reflection
 from dovetail.engine import Engine
 from dovetail.errors import UsageError
 from dovetail.examples import gather_examples
-from dovetail.models.provider import open_model
+from dovetail.models.provider import open_beside
 from dovetail.policy_file import Policies, read_policies
 from dovetail.tool_set import ToolSet
 from dovetail.tool_wire import tool_to_wire
@@ -156,17 +156,7 @@ class Server:
         server_log().info("ended")
 
     def _open(self, name: str, stack: AsyncExitStack) -> Model:
-        settings = self._settings
-        # The address and the key are those of the first model's provider: no other is told of them.
-        first = next(iter(settings.models), name)
-        is_its = name.partition(":")[0] == first.partition(":")[0]
-        key = None if settings.api_key is None else settings.api_key.get_secret_value()
-        model = open_model(
-            name,
-            base_url=settings.base_url if is_its else None,
-            api_key=key if is_its else None,
-            timeout=settings.timeout,
-        )
+        model = open_beside(name, next(iter(self._settings.models), name), self._settings)
         stack.push_async_callback(model.aclose)
         return model
 

@@ -13,7 +13,7 @@ from dovetail.cli.showing import show
 from dovetail.engine import Engine
 from dovetail.errors import UsageError
 from dovetail.examples import gather_examples
-from dovetail.models.provider import open_model
+from dovetail.models.provider import open_beside
 from dovetail.planner import MAX_TOOLS_SHOWN
 from dovetail.policy_file import read_policies
 from dovetail.tool_set import ToolSet
@@ -108,15 +108,6 @@ class Session:
         return status
 
     def _open(self, name: str, stack: AsyncExitStack) -> Model:
-        settings = self._settings
-        # The server and the key are those of the planner's provider: no other is told of them.
-        is_its = name.partition(":")[0] == (settings.model or "").partition(":")[0]
-        key = None if settings.api_key is None else settings.api_key.get_secret_value()
-        model = open_model(
-            name,
-            base_url=settings.base_url if is_its else None,
-            api_key=key if is_its else None,
-            timeout=settings.timeout,
-        )
+        model = open_beside(name, self._settings.model or "", self._settings)
         stack.push_async_callback(model.aclose)
         return model

@@ -68,13 +68,12 @@ class Client:
         key: str | Path | None = None,
         server_name: str | None = None,
     ) -> None:
-        if isinstance(server, str):
-            server = Connection(server, token, tls, ca, certificate, key, server_name)
-        elif token or tls or ca or certificate or key or server_name:
-            raise UsageError("a Connection says everything itself: put the token and the TLS options into it")
+        connection = Connection.to(
+            server, token=token, tls=tls, ca=ca, certificate=certificate, key=key, server_name=server_name
+        )
         if not (timeout > 0 and patience >= 0):
             raise UsageError(f"timeout is {timeout} and patience is {patience}; they are seconds, from 0")
-        self._exchange = Exchange(server, timeout, patience)
+        self._exchange = Exchange(connection, timeout, patience)
 
     async def __aenter__(self) -> Self:
         self._exchange.open()

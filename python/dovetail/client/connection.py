@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -66,6 +66,19 @@ class Connection:
             raise UsageError(f"the server {self.address!r} is no address; give HOST:PORT or unix:PATH")
         if (self.certificate is None) != (self.key is None):
             raise UsageError("a certificate and its key go together: give both or neither")
+
+    @classmethod
+    def to(cls, server: str | Connection, **options: Any) -> Connection:
+        """A connection as it is, or one to an address with these options: fields of `Connection`.
+
+        Raises:
+            UsageError: there are options beside a connection, which says everything itself; or one cannot be used.
+        """
+        if isinstance(server, str):
+            return cls(server, **options)
+        if any(options.values()):
+            raise UsageError("a Connection says everything itself: put the token and the TLS options into it")
+        return server
 
     def open(self) -> grpc.aio.Channel:
         """Open a channel; it connects when it is first used. Belongs to the running event loop.

@@ -90,13 +90,12 @@ class Executor:
         key: str | Path | None = None,
         server_name: str | None = None,
     ) -> None:
-        if isinstance(server, str):
-            server = Connection(server, token, tls, ca, certificate, key, server_name)
-        elif token or tls or ca or certificate or key or server_name:
-            raise UsageError("a Connection says everything itself: put the token and the TLS options into it")
+        connection = Connection.to(
+            server, token=token, tls=tls, ca=ca, certificate=certificate, key=key, server_name=server_name
+        )
         self.tools = ToolSet.of(tools)
         self.executor_id = _default_id() if executor_id is None else executor_id
-        self._connection = server
+        self._connection = connection
         self._drain_seconds = drain_seconds
         self._connect_timeout = connect_timeout
         self._on_state = on_state

@@ -4,18 +4,36 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dovetail.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pydantic import SecretStr
+
     from dovetail.models.protocol import GrammarDialect, Model
 
-__all__ = ["open_model"]
+__all__ = ["ModelSettings", "open_beside", "open_model"]
 
 _VLLM_URL = "http://localhost:8000/v1"
+
+
+class ModelSettings(Protocol):
+    """What settings say of models; those of the command line and of the server do."""
+
+    @property
+    def base_url(self) -> str | None:
+        """Where the API of the first model's server is."""
+
+    @property
+    def api_key(self) -> SecretStr | None:
+        """The key for the first model's provider."""
+
+    @property
+    def timeout(self) -> float | None:
+        """How many seconds a model's server may be silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +90,27 @@ def open_model(
         "grammar_dialect": grammar_dialect,
     }
     return opened(name, _Settings({key: value for key, value in http.items() if value is not None}, speed))
+
+
+def open_beside(name: str, first: str, settings: ModelSettings) -> Model:
+    """Open a model of the settings: where its server is and the key are those of the first model's provider alone.
+
+    Args:
+        name: the model.
+        first: the model that the settings' ``base_url`` and ``api_key`` are for.
+        settings: the settings.
+
+    Raises:
+        UsageError: there is no such provider, or it cannot be used with these settings.
+    """
+    is_its = name.partition(":")[0] == first.partition(":")[0]
+    key = None if settings.api_key is None else settings.api_key.get_secret_value()
+    return open_model(
+        name,
+        base_url=settings.base_url if is_its else None,
+        api_key=key if is_its else None,
+        timeout=settings.timeout,
+    )
 
 
 def _openai(name: str, settings: _Settings) -> Model:
