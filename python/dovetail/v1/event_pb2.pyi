@@ -15,6 +15,9 @@ class Strategy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     STRATEGY_UNSPECIFIED: _ClassVar[Strategy]
     STRATEGY_COMPILE: _ClassVar[Strategy]
+    STRATEGY_PLAN_ONLY: _ClassVar[Strategy]
+    STRATEGY_REACT: _ClassVar[Strategy]
+    STRATEGY_TOOL_CALLS: _ClassVar[Strategy]
 
 class Severity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -27,6 +30,8 @@ class Purpose(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PURPOSE_UNSPECIFIED: _ClassVar[Purpose]
     PURPOSE_PLAN: _ClassVar[Purpose]
     PURPOSE_JOIN: _ClassVar[Purpose]
+    PURPOSE_TURN: _ClassVar[Purpose]
+    PURPOSE_TOOL: _ClassVar[Purpose]
 
 class RunState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -66,15 +71,22 @@ class FailureReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FAILURE_REASON_MODEL_STREAM_CUT: _ClassVar[FailureReason]
     FAILURE_REASON_MODEL_PROTOCOL: _ClassVar[FailureReason]
     FAILURE_REASON_MODEL_TIMEOUT: _ClassVar[FailureReason]
+    FAILURE_REASON_MODEL_GRAMMAR_REFUSED: _ClassVar[FailureReason]
+    FAILURE_REASON_ANSWER_INVALID: _ClassVar[FailureReason]
     FAILURE_REASON_INTERNAL: _ClassVar[FailureReason]
 STRATEGY_UNSPECIFIED: Strategy
 STRATEGY_COMPILE: Strategy
+STRATEGY_PLAN_ONLY: Strategy
+STRATEGY_REACT: Strategy
+STRATEGY_TOOL_CALLS: Strategy
 SEVERITY_UNSPECIFIED: Severity
 SEVERITY_HINT: Severity
 SEVERITY_ERROR: Severity
 PURPOSE_UNSPECIFIED: Purpose
 PURPOSE_PLAN: Purpose
 PURPOSE_JOIN: Purpose
+PURPOSE_TURN: Purpose
+PURPOSE_TOOL: Purpose
 RUN_STATE_UNSPECIFIED: RunState
 RUN_STATE_RUNNING: RunState
 RUN_STATE_ANSWERED: RunState
@@ -108,10 +120,12 @@ FAILURE_REASON_MODEL_UNAVAILABLE: FailureReason
 FAILURE_REASON_MODEL_STREAM_CUT: FailureReason
 FAILURE_REASON_MODEL_PROTOCOL: FailureReason
 FAILURE_REASON_MODEL_TIMEOUT: FailureReason
+FAILURE_REASON_MODEL_GRAMMAR_REFUSED: FailureReason
+FAILURE_REASON_ANSWER_INVALID: FailureReason
 FAILURE_REASON_INTERNAL: FailureReason
 
 class Event(_message.Message):
-    __slots__ = ("sequence", "time", "run_started", "plan_started", "plan_text", "thought_written", "task_planned", "plan_diagnosed", "plan_closed", "task_ready", "call_started", "task_succeeded", "task_failed", "task_skipped", "call_waiting", "call_progressed", "call_lost", "approval_requested", "approval_resolved", "call_failed", "join_started", "answer_text", "replan_requested", "model_call_ended", "run_answered", "cancel_requested", "run_ended")
+    __slots__ = ("sequence", "time", "run_started", "plan_started", "plan_text", "thought_written", "task_planned", "plan_diagnosed", "plan_closed", "task_ready", "call_started", "task_succeeded", "task_failed", "task_skipped", "call_waiting", "call_progressed", "call_lost", "approval_requested", "approval_resolved", "call_failed", "join_started", "answer_text", "replan_requested", "model_call_ended", "model_replaced", "run_answered", "cancel_requested", "run_ended")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     RUN_STARTED_FIELD_NUMBER: _ClassVar[int]
@@ -136,6 +150,7 @@ class Event(_message.Message):
     ANSWER_TEXT_FIELD_NUMBER: _ClassVar[int]
     REPLAN_REQUESTED_FIELD_NUMBER: _ClassVar[int]
     MODEL_CALL_ENDED_FIELD_NUMBER: _ClassVar[int]
+    MODEL_REPLACED_FIELD_NUMBER: _ClassVar[int]
     RUN_ANSWERED_FIELD_NUMBER: _ClassVar[int]
     CANCEL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
     RUN_ENDED_FIELD_NUMBER: _ClassVar[int]
@@ -163,13 +178,14 @@ class Event(_message.Message):
     answer_text: AnswerText
     replan_requested: ReplanRequested
     model_call_ended: ModelCallEnded
+    model_replaced: ModelReplaced
     run_answered: RunAnswered
     cancel_requested: CancelRequested
     run_ended: RunEnded
-    def __init__(self, sequence: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., plan_started: _Optional[_Union[PlanStarted, _Mapping]] = ..., plan_text: _Optional[_Union[PlanText, _Mapping]] = ..., thought_written: _Optional[_Union[ThoughtWritten, _Mapping]] = ..., task_planned: _Optional[_Union[TaskPlanned, _Mapping]] = ..., plan_diagnosed: _Optional[_Union[PlanDiagnosed, _Mapping]] = ..., plan_closed: _Optional[_Union[PlanClosed, _Mapping]] = ..., task_ready: _Optional[_Union[TaskReady, _Mapping]] = ..., call_started: _Optional[_Union[CallStarted, _Mapping]] = ..., task_succeeded: _Optional[_Union[TaskSucceeded, _Mapping]] = ..., task_failed: _Optional[_Union[TaskFailed, _Mapping]] = ..., task_skipped: _Optional[_Union[TaskSkipped, _Mapping]] = ..., call_waiting: _Optional[_Union[CallWaiting, _Mapping]] = ..., call_progressed: _Optional[_Union[CallProgressed, _Mapping]] = ..., call_lost: _Optional[_Union[CallLost, _Mapping]] = ..., approval_requested: _Optional[_Union[ApprovalRequested, _Mapping]] = ..., approval_resolved: _Optional[_Union[ApprovalResolved, _Mapping]] = ..., call_failed: _Optional[_Union[CallFailed, _Mapping]] = ..., join_started: _Optional[_Union[JoinStarted, _Mapping]] = ..., answer_text: _Optional[_Union[AnswerText, _Mapping]] = ..., replan_requested: _Optional[_Union[ReplanRequested, _Mapping]] = ..., model_call_ended: _Optional[_Union[ModelCallEnded, _Mapping]] = ..., run_answered: _Optional[_Union[RunAnswered, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., run_ended: _Optional[_Union[RunEnded, _Mapping]] = ...) -> None: ...
+    def __init__(self, sequence: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., plan_started: _Optional[_Union[PlanStarted, _Mapping]] = ..., plan_text: _Optional[_Union[PlanText, _Mapping]] = ..., thought_written: _Optional[_Union[ThoughtWritten, _Mapping]] = ..., task_planned: _Optional[_Union[TaskPlanned, _Mapping]] = ..., plan_diagnosed: _Optional[_Union[PlanDiagnosed, _Mapping]] = ..., plan_closed: _Optional[_Union[PlanClosed, _Mapping]] = ..., task_ready: _Optional[_Union[TaskReady, _Mapping]] = ..., call_started: _Optional[_Union[CallStarted, _Mapping]] = ..., task_succeeded: _Optional[_Union[TaskSucceeded, _Mapping]] = ..., task_failed: _Optional[_Union[TaskFailed, _Mapping]] = ..., task_skipped: _Optional[_Union[TaskSkipped, _Mapping]] = ..., call_waiting: _Optional[_Union[CallWaiting, _Mapping]] = ..., call_progressed: _Optional[_Union[CallProgressed, _Mapping]] = ..., call_lost: _Optional[_Union[CallLost, _Mapping]] = ..., approval_requested: _Optional[_Union[ApprovalRequested, _Mapping]] = ..., approval_resolved: _Optional[_Union[ApprovalResolved, _Mapping]] = ..., call_failed: _Optional[_Union[CallFailed, _Mapping]] = ..., join_started: _Optional[_Union[JoinStarted, _Mapping]] = ..., answer_text: _Optional[_Union[AnswerText, _Mapping]] = ..., replan_requested: _Optional[_Union[ReplanRequested, _Mapping]] = ..., model_call_ended: _Optional[_Union[ModelCallEnded, _Mapping]] = ..., model_replaced: _Optional[_Union[ModelReplaced, _Mapping]] = ..., run_answered: _Optional[_Union[RunAnswered, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., run_ended: _Optional[_Union[RunEnded, _Mapping]] = ...) -> None: ...
 
 class RunStarted(_message.Message):
-    __slots__ = ("run_id", "question", "strategy", "model", "tools", "limits", "metadata")
+    __slots__ = ("run_id", "question", "strategy", "model", "tools", "limits", "metadata", "joiner", "answer_schema_json")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -184,6 +200,8 @@ class RunStarted(_message.Message):
     TOOLS_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    JOINER_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_SCHEMA_JSON_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     question: str
     strategy: Strategy
@@ -191,31 +209,41 @@ class RunStarted(_message.Message):
     tools: _containers.RepeatedScalarFieldContainer[str]
     limits: Limits
     metadata: _containers.ScalarMap[str, str]
-    def __init__(self, run_id: _Optional[str] = ..., question: _Optional[str] = ..., strategy: _Optional[_Union[Strategy, str]] = ..., model: _Optional[str] = ..., tools: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    joiner: str
+    answer_schema_json: str
+    def __init__(self, run_id: _Optional[str] = ..., question: _Optional[str] = ..., strategy: _Optional[_Union[Strategy, str]] = ..., model: _Optional[str] = ..., tools: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., joiner: _Optional[str] = ..., answer_schema_json: _Optional[str] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("deadline", "max_replans", "max_tasks", "max_parallel_calls", "max_tokens")
+    __slots__ = ("deadline", "max_replans", "max_tasks", "max_parallel_calls", "max_tokens", "max_cost")
     DEADLINE_FIELD_NUMBER: _ClassVar[int]
     MAX_REPLANS_FIELD_NUMBER: _ClassVar[int]
     MAX_TASKS_FIELD_NUMBER: _ClassVar[int]
     MAX_PARALLEL_CALLS_FIELD_NUMBER: _ClassVar[int]
     MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    MAX_COST_FIELD_NUMBER: _ClassVar[int]
     deadline: _duration_pb2.Duration
     max_replans: int
     max_tasks: int
     max_parallel_calls: int
     max_tokens: int
-    def __init__(self, deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_replans: _Optional[int] = ..., max_tasks: _Optional[int] = ..., max_parallel_calls: _Optional[int] = ..., max_tokens: _Optional[int] = ...) -> None: ...
+    max_cost: float
+    def __init__(self, deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_replans: _Optional[int] = ..., max_tasks: _Optional[int] = ..., max_parallel_calls: _Optional[int] = ..., max_tokens: _Optional[int] = ..., max_cost: _Optional[float] = ...) -> None: ...
 
 class PlanStarted(_message.Message):
-    __slots__ = ("plan", "model", "first_task_id")
+    __slots__ = ("plan", "model", "first_task_id", "tools", "grammar", "repair")
     PLAN_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     FIRST_TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    TOOLS_FIELD_NUMBER: _ClassVar[int]
+    GRAMMAR_FIELD_NUMBER: _ClassVar[int]
+    REPAIR_FIELD_NUMBER: _ClassVar[int]
     plan: int
     model: str
     first_task_id: int
-    def __init__(self, plan: _Optional[int] = ..., model: _Optional[str] = ..., first_task_id: _Optional[int] = ...) -> None: ...
+    tools: _containers.RepeatedScalarFieldContainer[str]
+    grammar: str
+    repair: bool
+    def __init__(self, plan: _Optional[int] = ..., model: _Optional[str] = ..., first_task_id: _Optional[int] = ..., tools: _Optional[_Iterable[str]] = ..., grammar: _Optional[str] = ..., repair: _Optional[bool] = ...) -> None: ...
 
 class PlanText(_message.Message):
     __slots__ = ("plan", "text")
@@ -316,14 +344,16 @@ class CallProgressed(_message.Message):
     def __init__(self, call_id: _Optional[str] = ..., task_id: _Optional[int] = ..., fraction: _Optional[float] = ..., message: _Optional[str] = ...) -> None: ...
 
 class CallLost(_message.Message):
-    __slots__ = ("call_id", "task_id", "executor_id")
+    __slots__ = ("call_id", "task_id", "executor_id", "message")
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     EXECUTOR_ID_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
     call_id: str
     task_id: int
     executor_id: str
-    def __init__(self, call_id: _Optional[str] = ..., task_id: _Optional[int] = ..., executor_id: _Optional[str] = ...) -> None: ...
+    message: str
+    def __init__(self, call_id: _Optional[str] = ..., task_id: _Optional[int] = ..., executor_id: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class CallFailed(_message.Message):
     __slots__ = ("call_id", "task_id", "failure", "pause")
@@ -338,10 +368,12 @@ class CallFailed(_message.Message):
     def __init__(self, call_id: _Optional[str] = ..., task_id: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., pause: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class ApprovalRequested(_message.Message):
-    __slots__ = ("task_id",)
+    __slots__ = ("task_id", "reason")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     task_id: int
-    def __init__(self, task_id: _Optional[int] = ...) -> None: ...
+    reason: str
+    def __init__(self, task_id: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ApprovalResolved(_message.Message):
     __slots__ = ("task_id", "approved", "arguments_json", "reason")
@@ -398,15 +430,45 @@ class AnswerText(_message.Message):
     def __init__(self, text: _Optional[str] = ...) -> None: ...
 
 class ReplanRequested(_message.Message):
-    __slots__ = ("plan", "reason")
+    __slots__ = ("plan", "reason", "cause")
+    class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        CAUSE_UNSPECIFIED: _ClassVar[ReplanRequested.Cause]
+        CAUSE_JOINER: _ClassVar[ReplanRequested.Cause]
+        CAUSE_FAILED_TASKS: _ClassVar[ReplanRequested.Cause]
+        CAUSE_INVALID_TASKS: _ClassVar[ReplanRequested.Cause]
+        CAUSE_CUT_OFF: _ClassVar[ReplanRequested.Cause]
+        CAUSE_INVALID_ANSWER: _ClassVar[ReplanRequested.Cause]
+    CAUSE_UNSPECIFIED: ReplanRequested.Cause
+    CAUSE_JOINER: ReplanRequested.Cause
+    CAUSE_FAILED_TASKS: ReplanRequested.Cause
+    CAUSE_INVALID_TASKS: ReplanRequested.Cause
+    CAUSE_CUT_OFF: ReplanRequested.Cause
+    CAUSE_INVALID_ANSWER: ReplanRequested.Cause
     PLAN_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
     plan: int
     reason: str
-    def __init__(self, plan: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+    cause: ReplanRequested.Cause
+    def __init__(self, plan: _Optional[int] = ..., reason: _Optional[str] = ..., cause: _Optional[_Union[ReplanRequested.Cause, str]] = ...) -> None: ...
+
+class ModelReplaced(_message.Message):
+    __slots__ = ("purpose", "plan", "from_model", "to_model", "failure")
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    FROM_MODEL_FIELD_NUMBER: _ClassVar[int]
+    TO_MODEL_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    purpose: Purpose
+    plan: int
+    from_model: str
+    to_model: str
+    failure: Failure
+    def __init__(self, purpose: _Optional[_Union[Purpose, str]] = ..., plan: _Optional[int] = ..., from_model: _Optional[str] = ..., to_model: _Optional[str] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ...) -> None: ...
 
 class ModelCallEnded(_message.Message):
-    __slots__ = ("purpose", "plan", "usage", "finish_reason", "time_to_first_token", "duration", "failure")
+    __slots__ = ("purpose", "plan", "usage", "finish_reason", "time_to_first_token", "duration", "failure", "model", "task_id", "cost")
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
@@ -414,6 +476,9 @@ class ModelCallEnded(_message.Message):
     TIME_TO_FIRST_TOKEN_FIELD_NUMBER: _ClassVar[int]
     DURATION_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
     purpose: Purpose
     plan: int
     usage: Usage
@@ -421,7 +486,10 @@ class ModelCallEnded(_message.Message):
     time_to_first_token: _duration_pb2.Duration
     duration: _duration_pb2.Duration
     failure: Failure
-    def __init__(self, purpose: _Optional[_Union[Purpose, str]] = ..., plan: _Optional[int] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., finish_reason: _Optional[str] = ..., time_to_first_token: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ...) -> None: ...
+    model: str
+    task_id: int
+    cost: float
+    def __init__(self, purpose: _Optional[_Union[Purpose, str]] = ..., plan: _Optional[int] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., finish_reason: _Optional[str] = ..., time_to_first_token: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., model: _Optional[str] = ..., task_id: _Optional[int] = ..., cost: _Optional[float] = ...) -> None: ...
 
 class Usage(_message.Message):
     __slots__ = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens")
@@ -436,14 +504,16 @@ class Usage(_message.Message):
     def __init__(self, prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., cached_tokens: _Optional[int] = ..., reasoning_tokens: _Optional[int] = ...) -> None: ...
 
 class RunAnswered(_message.Message):
-    __slots__ = ("answer", "answer_task", "incomplete")
+    __slots__ = ("answer", "answer_task", "incomplete", "cited_tasks")
     ANSWER_FIELD_NUMBER: _ClassVar[int]
     ANSWER_TASK_FIELD_NUMBER: _ClassVar[int]
     INCOMPLETE_FIELD_NUMBER: _ClassVar[int]
+    CITED_TASKS_FIELD_NUMBER: _ClassVar[int]
     answer: str
     answer_task: int
     incomplete: bool
-    def __init__(self, answer: _Optional[str] = ..., answer_task: _Optional[int] = ..., incomplete: _Optional[bool] = ...) -> None: ...
+    cited_tasks: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, answer: _Optional[str] = ..., answer_task: _Optional[int] = ..., incomplete: _Optional[bool] = ..., cited_tasks: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class CancelRequested(_message.Message):
     __slots__ = ("reason",)
@@ -452,18 +522,20 @@ class CancelRequested(_message.Message):
     def __init__(self, reason: _Optional[str] = ...) -> None: ...
 
 class RunEnded(_message.Message):
-    __slots__ = ("state", "failure", "usage", "model_calls", "duration")
+    __slots__ = ("state", "failure", "usage", "model_calls", "duration", "cost")
     STATE_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     MODEL_CALLS_FIELD_NUMBER: _ClassVar[int]
     DURATION_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
     state: RunState
     failure: Failure
     usage: Usage
     model_calls: int
     duration: _duration_pb2.Duration
-    def __init__(self, state: _Optional[_Union[RunState, str]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., model_calls: _Optional[int] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    cost: float
+    def __init__(self, state: _Optional[_Union[RunState, str]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., model_calls: _Optional[int] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cost: _Optional[float] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("reason", "message")

@@ -26,7 +26,7 @@ from dovetail.v1 import event_pb2 as dovetail_dot_v1_dot_event__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x64ovetail/v1/run.proto\x12\x0b\x64ovetail.v1\x1a\x17\x64ovetail/v1/event.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x04\n\x03Run\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08question\x18\x02 \x01(\t\x12$\n\x05state\x18\x03 \x01(\x0e\x32\x15.dovetail.v1.RunState\x12\r\n\x05model\x18\x04 \x01(\t\x12\'\n\x08strategy\x18\x05 \x01(\x0e\x32\x15.dovetail.v1.Strategy\x12\r\n\x05tools\x18\x06 \x03(\t\x12#\n\x06limits\x18\x07 \x01(\x0b\x32\x13.dovetail.v1.Limits\x12\x30\n\x08metadata\x18\x08 \x03(\x0b\x32\x1e.dovetail.v1.Run.MetadataEntry\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x06\x61nswer\x18\x0b \x01(\tH\x00\x88\x01\x01\x12%\n\x07\x66\x61ilure\x18\x0c \x01(\x0b\x32\x14.dovetail.v1.Failure\x12!\n\x05usage\x18\r \x01(\x0b\x32\x12.dovetail.v1.Usage\x12\x15\n\rlast_sequence\x18\x0e \x01(\x03\x12\x19\n\x11\x61waiting_approval\x18\x0f \x03(\x05\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07_answerB\x0f\n\x0b\x64ovetail.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x64ovetail/v1/run.proto\x12\x0b\x64ovetail.v1\x1a\x17\x64ovetail/v1/event.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x04\n\x03Run\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08question\x18\x02 \x01(\t\x12$\n\x05state\x18\x03 \x01(\x0e\x32\x15.dovetail.v1.RunState\x12\r\n\x05model\x18\x04 \x01(\t\x12\'\n\x08strategy\x18\x05 \x01(\x0e\x32\x15.dovetail.v1.Strategy\x12\r\n\x05tools\x18\x06 \x03(\t\x12#\n\x06limits\x18\x07 \x01(\x0b\x32\x13.dovetail.v1.Limits\x12\x30\n\x08metadata\x18\x08 \x03(\x0b\x32\x1e.dovetail.v1.Run.MetadataEntry\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x06\x61nswer\x18\x0b \x01(\tH\x00\x88\x01\x01\x12%\n\x07\x66\x61ilure\x18\x0c \x01(\x0b\x32\x14.dovetail.v1.Failure\x12!\n\x05usage\x18\r \x01(\x0b\x32\x12.dovetail.v1.Usage\x12\x15\n\rlast_sequence\x18\x0e \x01(\x03\x12\x19\n\x11\x61waiting_approval\x18\x0f \x03(\x05\x12\x11\n\x04\x63ost\x18\x10 \x01(\x01H\x01\x88\x01\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07_answerB\x07\n\x05_costB\x0f\n\x0b\x64ovetail.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUN_METADATAENTRY']._loaded_options = None
   _globals['_RUN_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_RUN']._serialized_start=97
-  _globals['_RUN']._serialized_end=632
-  _globals['_RUN_METADATAENTRY']._serialized_start=574
-  _globals['_RUN_METADATAENTRY']._serialized_end=621
+  _globals['_RUN']._serialized_end=660
+  _globals['_RUN_METADATAENTRY']._serialized_start=593
+  _globals['_RUN_METADATAENTRY']._serialized_end=640
 # @@protoc_insertion_point(module_scope)

@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Run(_message.Message):
-    __slots__ = ("run_id", "question", "state", "model", "strategy", "tools", "limits", "metadata", "create_time", "end_time", "answer", "failure", "usage", "last_sequence", "awaiting_approval")
+    __slots__ = ("run_id", "question", "state", "model", "strategy", "tools", "limits", "metadata", "create_time", "end_time", "answer", "failure", "usage", "last_sequence", "awaiting_approval", "cost")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +34,7 @@ class Run(_message.Message):
     USAGE_FIELD_NUMBER: _ClassVar[int]
     LAST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     AWAITING_APPROVAL_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     question: str
     state: _event_pb2.RunState
@@ -49,4 +50,5 @@ class Run(_message.Message):
     usage: _event_pb2.Usage
     last_sequence: int
     awaiting_approval: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, run_id: _Optional[str] = ..., question: _Optional[str] = ..., state: _Optional[_Union[_event_pb2.RunState, str]] = ..., model: _Optional[str] = ..., strategy: _Optional[_Union[_event_pb2.Strategy, str]] = ..., tools: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[_event_pb2.Limits, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., answer: _Optional[str] = ..., failure: _Optional[_Union[_event_pb2.Failure, _Mapping]] = ..., usage: _Optional[_Union[_event_pb2.Usage, _Mapping]] = ..., last_sequence: _Optional[int] = ..., awaiting_approval: _Optional[_Iterable[int]] = ...) -> None: ...
+    cost: float
+    def __init__(self, run_id: _Optional[str] = ..., question: _Optional[str] = ..., state: _Optional[_Union[_event_pb2.RunState, str]] = ..., model: _Optional[str] = ..., strategy: _Optional[_Union[_event_pb2.Strategy, str]] = ..., tools: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[_event_pb2.Limits, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., answer: _Optional[str] = ..., failure: _Optional[_Union[_event_pb2.Failure, _Mapping]] = ..., usage: _Optional[_Union[_event_pb2.Usage, _Mapping]] = ..., last_sequence: _Optional[int] = ..., awaiting_approval: _Optional[_Iterable[int]] = ..., cost: _Optional[float] = ...) -> None: ...

@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CreateRunRequest(_message.Message):
-    __slots__ = ("run_id", "question", "tools", "client_tools", "model", "examples", "limits", "strategy", "metadata", "cancel_on_disconnect")
+    __slots__ = ("run_id", "question", "tools", "client_tools", "model", "examples", "limits", "strategy", "metadata", "cancel_on_disconnect", "answer_schema_json", "cite_tasks", "notes", "replan_on_failure")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +32,10 @@ class CreateRunRequest(_message.Message):
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     CANCEL_ON_DISCONNECT_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_SCHEMA_JSON_FIELD_NUMBER: _ClassVar[int]
+    CITE_TASKS_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    REPLAN_ON_FAILURE_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     question: str
     tools: _containers.RepeatedScalarFieldContainer[str]
@@ -42,7 +46,11 @@ class CreateRunRequest(_message.Message):
     strategy: _event_pb2.Strategy
     metadata: _containers.ScalarMap[str, str]
     cancel_on_disconnect: bool
-    def __init__(self, run_id: _Optional[str] = ..., question: _Optional[str] = ..., tools: _Optional[_Iterable[str]] = ..., client_tools: _Optional[_Iterable[_Union[_tool_pb2.ToolSpec, _Mapping]]] = ..., model: _Optional[str] = ..., examples: _Optional[_Iterable[_Union[PlanExample, _Mapping]]] = ..., limits: _Optional[_Union[_event_pb2.Limits, _Mapping]] = ..., strategy: _Optional[_Union[_event_pb2.Strategy, str]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., cancel_on_disconnect: _Optional[bool] = ...) -> None: ...
+    answer_schema_json: str
+    cite_tasks: bool
+    notes: str
+    replan_on_failure: bool
+    def __init__(self, run_id: _Optional[str] = ..., question: _Optional[str] = ..., tools: _Optional[_Iterable[str]] = ..., client_tools: _Optional[_Iterable[_Union[_tool_pb2.ToolSpec, _Mapping]]] = ..., model: _Optional[str] = ..., examples: _Optional[_Iterable[_Union[PlanExample, _Mapping]]] = ..., limits: _Optional[_Union[_event_pb2.Limits, _Mapping]] = ..., strategy: _Optional[_Union[_event_pb2.Strategy, str]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., cancel_on_disconnect: _Optional[bool] = ..., answer_schema_json: _Optional[str] = ..., cite_tasks: _Optional[bool] = ..., notes: _Optional[str] = ..., replan_on_failure: _Optional[bool] = ...) -> None: ...
 
 class PlanExample(_message.Message):
     __slots__ = ("question", "plan")
@@ -59,16 +67,18 @@ class CreateRunResponse(_message.Message):
     def __init__(self, run: _Optional[_Union[_run_pb2.Run, _Mapping]] = ...) -> None: ...
 
 class StreamRunRequest(_message.Message):
-    __slots__ = ("start", "tool_result", "approval", "cancel")
+    __slots__ = ("start", "tool_result", "approval", "cancel", "tool_progress")
     START_FIELD_NUMBER: _ClassVar[int]
     TOOL_RESULT_FIELD_NUMBER: _ClassVar[int]
     APPROVAL_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
+    TOOL_PROGRESS_FIELD_NUMBER: _ClassVar[int]
     start: CreateRunRequest
     tool_result: ClientToolResult
     approval: ApprovalDecision
     cancel: StreamCancel
-    def __init__(self, start: _Optional[_Union[CreateRunRequest, _Mapping]] = ..., tool_result: _Optional[_Union[ClientToolResult, _Mapping]] = ..., approval: _Optional[_Union[ApprovalDecision, _Mapping]] = ..., cancel: _Optional[_Union[StreamCancel, _Mapping]] = ...) -> None: ...
+    tool_progress: ClientToolProgress
+    def __init__(self, start: _Optional[_Union[CreateRunRequest, _Mapping]] = ..., tool_result: _Optional[_Union[ClientToolResult, _Mapping]] = ..., approval: _Optional[_Union[ApprovalDecision, _Mapping]] = ..., cancel: _Optional[_Union[StreamCancel, _Mapping]] = ..., tool_progress: _Optional[_Union[ClientToolProgress, _Mapping]] = ...) -> None: ...
 
 class ClientToolResult(_message.Message):
     __slots__ = ("call_id", "outcome")
@@ -77,6 +87,16 @@ class ClientToolResult(_message.Message):
     call_id: str
     outcome: _tool_pb2.CallOutcome
     def __init__(self, call_id: _Optional[str] = ..., outcome: _Optional[_Union[_tool_pb2.CallOutcome, _Mapping]] = ...) -> None: ...
+
+class ClientToolProgress(_message.Message):
+    __slots__ = ("call_id", "fraction", "message")
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    FRACTION_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    call_id: str
+    fraction: float
+    message: str
+    def __init__(self, call_id: _Optional[str] = ..., fraction: _Optional[float] = ..., message: _Optional[str] = ...) -> None: ...
 
 class ApprovalDecision(_message.Message):
     __slots__ = ("task_id", "approve", "arguments_json", "reason")

@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from dovetail.v1 import event_pb2 as dovetail_dot_v1_dot_event__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x64ovetail/v1/tool.proto\x12\x0b\x64ovetail.v1\x1a\x1egoogle/protobuf/duration.proto\"\xb5\x02\n\x08ToolSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x19\n\x11input_schema_json\x18\x03 \x01(\t\x12\x1a\n\x12output_schema_json\x18\x04 \x01(\t\x12\x11\n\tread_only\x18\x05 \x01(\x08\x12\x12\n\nidempotent\x18\x06 \x01(\x08\x12\x13\n\x0b\x64\x65structive\x18\x07 \x01(\x08\x12\x12\n\nsequential\x18\x08 \x01(\x08\x12\x10\n\x08\x61pproval\x18\t \x01(\x08\x12*\n\x07timeout\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x10max_output_bytes\x18\x0b \x01(\x03\x12\'\n\x06policy\x18\x0c \x01(\x0b\x32\x17.dovetail.v1.ToolPolicy\"\xd8\x04\n\nToolPolicy\x12/\n\x0ctask_timeout\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cidle_timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07retries\x18\x03 \x01(\x05\x12*\n\x07\x62\x61\x63koff\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cmax_parallel\x18\x05 \x01(\x05\x12\x12\n\nrate_calls\x18\x06 \x01(\x05\x12.\n\x0brate_period\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x10\x62reaker_failures\x18\x08 \x01(\x05\x12\x30\n\rbreaker_pause\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05\x63\x61\x63he\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\texclusive\x18\x0b \x03(\t\x12\x39\n\x0clarge_output\x18\x0c \x01(\x0e\x32#.dovetail.v1.ToolPolicy.LargeOutput\x12\x33\n\x10\x61pproval_timeout\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\"X\n\x0bLargeOutput\x12\x1c\n\x18LARGE_OUTPUT_UNSPECIFIED\x10\x00\x12\x15\n\x11LARGE_OUTPUT_FAIL\x10\x01\x12\x14\n\x10LARGE_OUTPUT_CUT\x10\x02\"\\\n\x0b\x43\x61llOutcome\x12\x15\n\x0boutput_json\x18\x01 \x01(\tH\x00\x12+\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x18.dovetail.v1.CallFailureH\x00\x42\t\n\x07outcome\"\xed\x01\n\x0b\x43\x61llFailure\x12\x0f\n\x07message\x18\x01 \x01(\t\x12+\n\x04kind\x18\x02 \x01(\x0e\x32\x1d.dovetail.v1.CallFailure.Kind\x12\x17\n\x0fmay_be_repeated\x18\x03 \x01(\x08\"\x86\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nKIND_ERROR\x10\x01\x12\x17\n\x13KIND_OUTPUT_INVALID\x10\x02\x12\x19\n\x15KIND_OUTPUT_TOO_LARGE\x10\x03\x12\x10\n\x0cKIND_TIMEOUT\x10\x04\x12\x12\n\x0eKIND_CANCELLED\x10\x05\x42\x1a\n\x0b\x64ovetail.v1B\tToolProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x64ovetail/v1/tool.proto\x12\x0b\x64ovetail.v1\x1a\x17\x64ovetail/v1/event.proto\x1a\x1egoogle/protobuf/duration.proto\"\xb5\x02\n\x08ToolSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x19\n\x11input_schema_json\x18\x03 \x01(\t\x12\x1a\n\x12output_schema_json\x18\x04 \x01(\t\x12\x11\n\tread_only\x18\x05 \x01(\x08\x12\x12\n\nidempotent\x18\x06 \x01(\x08\x12\x13\n\x0b\x64\x65structive\x18\x07 \x01(\x08\x12\x12\n\nsequential\x18\x08 \x01(\x08\x12\x10\n\x08\x61pproval\x18\t \x01(\x08\x12*\n\x07timeout\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x10max_output_bytes\x18\x0b \x01(\x03\x12\'\n\x06policy\x18\x0c \x01(\x0b\x32\x17.dovetail.v1.ToolPolicy\"\xd8\x04\n\nToolPolicy\x12/\n\x0ctask_timeout\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cidle_timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07retries\x18\x03 \x01(\x05\x12*\n\x07\x62\x61\x63koff\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cmax_parallel\x18\x05 \x01(\x05\x12\x12\n\nrate_calls\x18\x06 \x01(\x05\x12.\n\x0brate_period\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x10\x62reaker_failures\x18\x08 \x01(\x05\x12\x30\n\rbreaker_pause\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05\x63\x61\x63he\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\texclusive\x18\x0b \x03(\t\x12\x39\n\x0clarge_output\x18\x0c \x01(\x0e\x32#.dovetail.v1.ToolPolicy.LargeOutput\x12\x33\n\x10\x61pproval_timeout\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\"X\n\x0bLargeOutput\x12\x1c\n\x18LARGE_OUTPUT_UNSPECIFIED\x10\x00\x12\x15\n\x11LARGE_OUTPUT_FAIL\x10\x01\x12\x14\n\x10LARGE_OUTPUT_CUT\x10\x02\"\x8d\x01\n\x0b\x43\x61llOutcome\x12\x15\n\x0boutput_json\x18\x01 \x01(\tH\x00\x12+\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x18.dovetail.v1.CallFailureH\x00\x12/\n\x0bmodel_calls\x18\x03 \x03(\x0b\x32\x1a.dovetail.v1.ToolModelCallB\t\n\x07outcome\"\x8a\x01\n\rToolModelCall\x12\r\n\x05model\x18\x01 \x01(\t\x12!\n\x05usage\x18\x02 \x01(\x0b\x32\x12.dovetail.v1.Usage\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\x04\x63ost\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x07\n\x05_cost\"\xff\x01\n\x0b\x43\x61llFailure\x12\x0f\n\x07message\x18\x01 \x01(\t\x12+\n\x04kind\x18\x02 \x01(\x0e\x32\x1d.dovetail.v1.CallFailure.Kind\x12\x17\n\x0fmay_be_repeated\x18\x03 \x01(\x08\"\x98\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nKIND_ERROR\x10\x01\x12\x17\n\x13KIND_OUTPUT_INVALID\x10\x02\x12\x19\n\x15KIND_OUTPUT_TOO_LARGE\x10\x03\x12\x10\n\x0cKIND_TIMEOUT\x10\x04\x12\x12\n\x0eKIND_CANCELLED\x10\x05\x12\x10\n\x0cKIND_CRASHED\x10\x06\x42\x1a\n\x0b\x64ovetail.v1B\tToolProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,16 +34,18 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dovetail.v1.tool_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\013dovetail.v1B\tToolProtoP\001'
-  _globals['_TOOLSPEC']._serialized_start=72
-  _globals['_TOOLSPEC']._serialized_end=381
-  _globals['_TOOLPOLICY']._serialized_start=384
-  _globals['_TOOLPOLICY']._serialized_end=984
-  _globals['_TOOLPOLICY_LARGEOUTPUT']._serialized_start=896
-  _globals['_TOOLPOLICY_LARGEOUTPUT']._serialized_end=984
-  _globals['_CALLOUTCOME']._serialized_start=986
-  _globals['_CALLOUTCOME']._serialized_end=1078
-  _globals['_CALLFAILURE']._serialized_start=1081
-  _globals['_CALLFAILURE']._serialized_end=1318
-  _globals['_CALLFAILURE_KIND']._serialized_start=1184
-  _globals['_CALLFAILURE_KIND']._serialized_end=1318
+  _globals['_TOOLSPEC']._serialized_start=97
+  _globals['_TOOLSPEC']._serialized_end=406
+  _globals['_TOOLPOLICY']._serialized_start=409
+  _globals['_TOOLPOLICY']._serialized_end=1009
+  _globals['_TOOLPOLICY_LARGEOUTPUT']._serialized_start=921
+  _globals['_TOOLPOLICY_LARGEOUTPUT']._serialized_end=1009
+  _globals['_CALLOUTCOME']._serialized_start=1012
+  _globals['_CALLOUTCOME']._serialized_end=1153
+  _globals['_TOOLMODELCALL']._serialized_start=1156
+  _globals['_TOOLMODELCALL']._serialized_end=1294
+  _globals['_CALLFAILURE']._serialized_start=1297
+  _globals['_CALLFAILURE']._serialized_end=1552
+  _globals['_CALLFAILURE_KIND']._serialized_start=1400
+  _globals['_CALLFAILURE_KIND']._serialized_end=1552
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,6 @@
 import datetime
 
+from dovetail.v1 import event_pb2 as _event_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -77,12 +78,26 @@ class ToolPolicy(_message.Message):
     def __init__(self, task_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., idle_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., retries: _Optional[int] = ..., backoff: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_parallel: _Optional[int] = ..., rate_calls: _Optional[int] = ..., rate_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., breaker_failures: _Optional[int] = ..., breaker_pause: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cache: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., exclusive: _Optional[_Iterable[str]] = ..., large_output: _Optional[_Union[ToolPolicy.LargeOutput, str]] = ..., approval_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class CallOutcome(_message.Message):
-    __slots__ = ("output_json", "failure")
+    __slots__ = ("output_json", "failure", "model_calls")
     OUTPUT_JSON_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_CALLS_FIELD_NUMBER: _ClassVar[int]
     output_json: str
     failure: CallFailure
-    def __init__(self, output_json: _Optional[str] = ..., failure: _Optional[_Union[CallFailure, _Mapping]] = ...) -> None: ...
+    model_calls: _containers.RepeatedCompositeFieldContainer[ToolModelCall]
+    def __init__(self, output_json: _Optional[str] = ..., failure: _Optional[_Union[CallFailure, _Mapping]] = ..., model_calls: _Optional[_Iterable[_Union[ToolModelCall, _Mapping]]] = ...) -> None: ...
+
+class ToolModelCall(_message.Message):
+    __slots__ = ("model", "usage", "duration", "cost")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    DURATION_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    usage: _event_pb2.Usage
+    duration: _duration_pb2.Duration
+    cost: float
+    def __init__(self, model: _Optional[str] = ..., usage: _Optional[_Union[_event_pb2.Usage, _Mapping]] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cost: _Optional[float] = ...) -> None: ...
 
 class CallFailure(_message.Message):
     __slots__ = ("message", "kind", "may_be_repeated")
@@ -94,12 +109,14 @@ class CallFailure(_message.Message):
         KIND_OUTPUT_TOO_LARGE: _ClassVar[CallFailure.Kind]
         KIND_TIMEOUT: _ClassVar[CallFailure.Kind]
         KIND_CANCELLED: _ClassVar[CallFailure.Kind]
+        KIND_CRASHED: _ClassVar[CallFailure.Kind]
     KIND_UNSPECIFIED: CallFailure.Kind
     KIND_ERROR: CallFailure.Kind
     KIND_OUTPUT_INVALID: CallFailure.Kind
     KIND_OUTPUT_TOO_LARGE: CallFailure.Kind
     KIND_TIMEOUT: CallFailure.Kind
     KIND_CANCELLED: CallFailure.Kind
+    KIND_CRASHED: CallFailure.Kind
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     MAY_BE_REPEATED_FIELD_NUMBER: _ClassVar[int]
