@@ -21,9 +21,6 @@ _SHOWN = 400
 """How many characters of arguments and outputs are kept: more than any line shows."""
 
 
-_LOST = "lost executor "
-
-
 class TaskState(Enum):
     """How a task stands."""
 
@@ -49,7 +46,11 @@ class TaskRow:
     """The output, or why there is none; short."""
     remark: str = ""
     """What is to be said of it while it is on its way: ``waits for approval``, ``40% downloading``; short."""
+    failed_attempts: int = 0
+    setback: str = ""
+    """What became of the latest attempt, if it failed: ``attempt 1 failed: TIMEOUT: …``; short."""
     reused: int | None = None
+    cached: bool = False
     began: float | None = None
     seconds: float | None = None
 
@@ -165,7 +166,7 @@ class Board:
         if (row := self.rows.get(event.call_started.task_id)) is not None:
             row.state = TaskState.RUNNING
             row.began = _seconds(event.time)
-            row.remark = f"{row.remark}; called again" if row.remark.startswith(_LOST) else ""
+            row.remark = f"called again; {row.setback}" if row.setback else ""
         return row
 
     def _call_waiting(self, event: Event) -> TaskRow | None:
@@ -181,7 +182,23 @@ class Board:
 
     def _call_lost(self, event: Event) -> TaskRow | None:
         fact = event.call_lost
-        return self._remark(fact.task_id, f"{_LOST}{one_line(fact.executor_id, _SHOWN)}", TaskState.READY)
+        why = f": {one_line(fact.message, _SHOWN)}" if fact.message else ""
+        return self._set_back(fact.task_id, f"lost executor {one_line(fact.executor_id, _SHOWN)}{why}", "")
+
+    def _call_failed(self, event: Event) -> TaskRow | None:
+        fact = event.call_failed
+        why = one_line(failure_text(fact.failure), _SHOWN)
+        return self._set_back(fact.task_id, f"failed: {why}", f"next in {fact.pause.ToNanoseconds() / 1e9:.1f} s; ")
+
+    def _set_back(self, task_id: int, what: str, then: str) -> TaskRow | None:
+        """An attempt failed and is not the last. What follows stands first: a line may be cut off behind it."""
+        row = self.rows.get(task_id)
+        if row is not None:
+            row.failed_attempts += 1
+            row.setback = f"attempt {row.failed_attempts} {what}"
+            row.remark = f"{then}{row.setback}"
+            row.state = TaskState.READY
+        return row
 
     def _approval_requested(self, event: Event) -> TaskRow | None:
         return self._remark(event.approval_requested.task_id, "waits for approval", TaskState.READY)
@@ -205,6 +222,7 @@ class Board:
         if (row := self._settle(fact.task_id, TaskState.DONE, event)) is not None:
             row.outcome = one_line(fact.output_json, _SHOWN)
             row.reused = fact.reused_task_id if fact.HasField("reused_task_id") else None
+            row.cached = fact.cached
         return row
 
     def _task_failed(self, event: Event) -> TaskRow | None:
@@ -237,6 +255,13 @@ class Board:
     def _replan_requested(self, event: Event) -> Note:
         self.streamed.clear()
         return self._note("replan", event.replan_requested.reason)
+
+    def _model_replaced(self, event: Event) -> Note:
+        fact = event.model_replaced
+        self.model = one_line(fact.to_model)
+        return self._note(
+            "model", f"asking {fact.to_model}, for {fact.from_model} failed: {failure_text(fact.failure)}"
+        )
 
     def _model_call_ended(self, event: Event) -> Note | None:
         self._model_is_done()
@@ -290,6 +315,8 @@ def task_texts(row: TaskRow, board: Board) -> tuple[str, str]:
             return call, row.remark
         case TaskState.DONE if row.reused is not None:
             return call, f"{row.outcome}  (as task {row.reused})"
+        case TaskState.DONE if row.cached:
+            return call, f"{row.outcome}  (from the cache)"
     return call, row.outcome
 
 
