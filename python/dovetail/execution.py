@@ -108,10 +108,20 @@ class Execution:
         self._settled = asyncio.get_running_loop().create_future()
         planner, first_id = self._planner, self._machine.next_id
         max_tokens = self._books.tokens_left()
-        self._books.record("plan_started", plan=self.plan, model=planner.model.name, first_task_id=first_id)
+        shown = planner.shown(self._question, reason)
+        narrowed = shown.names if len(shown) < len(self._tools) else None
+        self._books.record(
+            "plan_started", plan=self.plan, model=planner.model.name, first_task_id=first_id, tools=narrowed
+        )
         call = ModelCall(planner.model, Purpose.PURPOSE_PLAN, self.plan)
         text = planner.ask(
-            call, self._question, self.progress, first_id=first_id, replan_because=reason, max_tokens=max_tokens
+            call,
+            self._question,
+            self.progress,
+            shown=shown,
+            first_id=first_id,
+            replan_because=reason,
+            max_tokens=max_tokens,
         )
         self._reader = asyncio.create_task(self._read_plan(call, text))
         self._reader.add_done_callback(self._reader_done)

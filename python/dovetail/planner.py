@@ -73,12 +73,17 @@ class Planner:
         self._examples = examples
         self._show = show
 
+    def shown(self, question: str, replan_because: str | None) -> ToolSet:
+        """The tools that the model is shown when it is asked for a plan: all that its plans may call, or some."""
+        return self._show.of(self._tools, question, replan_because)
+
     def ask(
         self,
         call: ModelCall,
         question: str,
         progress: Progress,
         *,
+        shown: ToolSet,
         first_id: int,
         replan_because: str | None,
         max_tokens: int | None,
@@ -89,6 +94,7 @@ class Planner:
             call: the model call to make.
             question: what the run is to answer.
             progress: what the run knows already.
+            shown: the tools that the model is shown.
             first_id: the lowest id that a task may have.
             replan_because: what the plans so far lacked; None for the first.
             max_tokens: how many tokens the plan may take.
@@ -97,7 +103,7 @@ class Planner:
         replan = None
         if replan_because is not None:
             replan = ReplanContext(observations=progress.observations(), reason=replan_because, next_id=first_id)
-        shapes = self._show.of(self._tools, question, replan_because).shapes
+        shapes = shown.shapes
         messages = planner_messages(question, shapes, examples, replan=replan)
         grammar = self._grammar(shapes, first_id, progress)
         return call.stream(messages, grammar=grammar, stop=(END_OF_PLAN,), max_tokens=max_tokens)

@@ -126,6 +126,18 @@ def test_a_model_that_takes_over_is_a_line_and_is_who_is_asked_from_then_on(caps
     assert capsys.readouterr().err.splitlines() == [wanted]
 
 
+def test_the_tools_that_a_planner_was_shown_are_a_line_if_there_are_more(capsys: pytest.CaptureFixture[str]) -> None:
+    view = LinesView()
+    view.show(Event(run_started={"question": "why?", "tools": ["a", "b", "c"]}))
+    view.show(Event(plan_started={"plan": 1, "model": "m", "tools": ["a", "b"]}))
+    view.show(Event(plan_started={"plan": 2, "model": "m"}))
+    assert capsys.readouterr().err.splitlines() == [
+        "plan 1: asking m",
+        "tools: 2 of 3 shown to the planner: a, b",
+        "plan 2: asking m",
+    ]
+
+
 def test_arguments_are_those_that_were_approved() -> None:
     one = board({"approval_resolved": {"task_id": 1, "approved": True, "arguments_json": '{"query":"K3"}'}})
     assert one.rows[1].arguments == 'query="K3"'

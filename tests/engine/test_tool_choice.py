@@ -138,6 +138,24 @@ async def test_on_a_replan_the_tools_are_chosen_again_with_what_was_lacking() ->
     assert "db.query" in prompt(model, 2)
 
 
+async def test_events_tell_which_tools_each_planner_was_shown_if_they_were_fewer_than_those_of_the_run() -> None:
+    model = ScriptedModel(
+        plan('1. db.drop("x")', "2. join()"),
+        "Thought: no.\nAction: Replan(ask a database)",
+        plan('3. db.query("x")', "4. join($3)"),
+        plan("1. join()"),
+        finish("done"),
+    )
+    async with asyncio.timeout(PATIENCE), Engine([*many(200), query, drop], model, max_tools_shown=5) as engine:
+        events = [event async for event in engine.start("drop that").events()]
+        first, second = [list(fact.tools) for fact in facts(events, "plan_started")]
+        assert (len(first), "db.drop" in first, "db.query" in first) == (5, True, False)
+        assert (len(second), "db.query" in second) == (5, True)
+        assert all(name in prompt(model, 2) for name in second)
+        few = [event async for event in engine.start("why?", tools=ToolSet([query, drop])).events()]
+    assert list(facts(few, "plan_started")[0].tools) == []
+
+
 async def test_up_to_the_bound_all_tools_are_shown_and_another_retriever_may_choose() -> None:
     class First:
         def choose(self, question: str, tools: ToolSet) -> ToolSet:

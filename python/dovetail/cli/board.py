@@ -72,6 +72,7 @@ class Board:
     """Tasks and notes, in the order in which they came up."""
     question: str = ""
     model: str = ""
+    tools: int = 0
     asked: str = ""
     """What is under way besides the tasks: ``plan``, ``join``, ``cancel``, or nothing."""
     plans: int = 0
@@ -124,11 +125,15 @@ class Board:
     def _run_started(self, event: Event) -> None:
         self.question = event.run_started.question
         self.model = one_line(event.run_started.model)
+        self.tools = len(event.run_started.tools)
 
-    def _plan_started(self, event: Event) -> None:
+    def _plan_started(self, event: Event) -> Note | None:
         self.plans = event.plan_started.plan
         self.model = one_line(event.plan_started.model)
         self.asked = "plan"
+        if not (shown := event.plan_started.tools):
+            return None
+        return self._note("tools", f"{len(shown):,} of {self.tools:,} shown to the planner: {', '.join(shown)}")
 
     def _thought_written(self, event: Event) -> Note:
         return self._note("thought", event.thought_written.text)

@@ -42,7 +42,14 @@ _SYMBOLS = dict(zip(TaskState, "·○▸✓✗–", strict=True))
 _ASCII_SYMBOLS = dict(zip(TaskState, ".o>+x-", strict=True))
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _ASCII_SPINNER = "|/-\\"
-_NOTE_STYLES = {"thought": "dim italic", "hint": "dim", "replan": "magenta", "model": "yellow", "error": "red"}
+_NOTE_STYLES = {
+    "thought": "dim italic",
+    "hint": "dim",
+    "tools": "dim",
+    "replan": "magenta",
+    "model": "yellow",
+    "error": "red",
+}
 _DOING = {
     "plan": "planning… {model}",
     "join": "joining… {model}",
