@@ -125,10 +125,10 @@ async def test_every_grammar_of_a_rich_tool_set_is_taken_by_llama_cpp(model: Loc
     assert text
 
 
-async def test_a_grammar_that_is_none_is_rejected(model: LocalModel) -> None:
+async def test_a_grammar_that_is_none_is_refused(model: LocalModel) -> None:
     with pytest.raises(ModelError) as caught:
         await _answer(model, grammar=Grammar("gbnf", "root ::= nowhere"))
-    assert caught.value.reason == FailureReason.FAILURE_REASON_MODEL_REJECTED
+    assert caught.value.reason == FailureReason.FAILURE_REASON_MODEL_GRAMMAR_REFUSED
 
 
 async def test_the_server_answers_on_loopback_only_with_the_key_that_no_argument_shows(model: LocalModel) -> None:

@@ -130,13 +130,13 @@ class OpenAIModel:
                     raise self._server.broken(problem) from problem
                 if text := await _read_usage(decoder, reads):
                     yield text
-                yield self._completion(decoder)
+                yield self._completion(decoder, has_grammar=grammar is not None)
                 with suppress(TimeoutError, httpx2.HTTPError):
                     async with asyncio.timeout(_DRAIN_GRACE):
                         async for _ in reads:
                             pass
         except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL) as problem:
-            raise self._server.failure(problem) from problem
+            raise self._server.failure(problem, has_grammar=grammar is not None) from problem
 
     async def aclose(self) -> None:
         """Close the connections. The model cannot be used afterwards."""
@@ -161,7 +161,7 @@ class OpenAIModel:
         if grammar is not None:
             if grammar.dialect != self._grammar_dialect:
                 raise UsageError(f"model {self._name} takes no grammar in {grammar.dialect}")
-            body["grammar"] = grammar.text
+            body |= self._constraint(grammar)
         if body:
             request["extra_body"] = body
         if stop:
@@ -174,11 +174,15 @@ class OpenAIModel:
             request["max_completion_tokens" if self._is_openai else "max_tokens"] = limit
         return request
 
-    def _completion(self, decoder: SseDecoder) -> Completion:
+    def _constraint(self, grammar: Grammar) -> dict[str, object]:
+        """The fields of the request that hold a text to its grammar: llama.cpp's."""
+        return {"grammar": grammar.text}
+
+    def _completion(self, decoder: SseDecoder, *, has_grammar: bool) -> Completion:
         if decoder.error is not None:
             if decoder.error_status is None:
                 raise self._server.no_protocol(f"sent something that is no model response: {decoder.error}")
-            raise self._server.answered(decoder.error_status, decoder.error)
+            raise self._server.answered(decoder.error_status, decoder.error, has_grammar=has_grammar)
         if not decoder.done and decoder.finish_reason is None:
             raise self._server.cut("the connection was closed without a finish reason")
         return Completion(decoder.finish_reason, Usage(*decoder.usage) if decoder.usage else None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx2
 import openai
 
@@ -12,6 +14,10 @@ __all__ = ["Server"]
 
 _SHOWN = 500
 """How much of a server's own words a message repeats, in characters."""
+_ABOUT_GRAMMARS = re.compile(
+    r"grammar|structured.?output|guided|json.?schema|response.?format|\b(ebnf|gbnf|lark)\b", re.IGNORECASE
+)
+"""What a refusal says that is about the grammar and not about the rest of the request."""
 
 
 class Server:
@@ -30,12 +36,12 @@ class Server:
         self._api_key = api_key
         self._timeout = timeout
 
-    def failure(self, problem: Exception) -> ModelError:
+    def failure(self, problem: Exception, *, has_grammar: bool = False) -> ModelError:
         """The error to raise for one that the SDK or its HTTP client raised."""
         cause = problem.__cause__ if isinstance(problem, openai.APIConnectionError) else problem
         match cause:
             case openai.APIStatusError():
-                return self.answered(cause.status_code, _words(cause.body) or cause.message)
+                return self.answered(cause.status_code, _words(cause.body) or cause.message, has_grammar=has_grammar)
             case httpx2.ConnectTimeout() | httpx2.PoolTimeout():
                 return self._error(
                     FailureReason.FAILURE_REASON_MODEL_TIMEOUT,
@@ -60,10 +66,21 @@ class Server:
             return self.failure(problem)
         return self.cut(str(problem) or type(problem).__name__)
 
-    def answered(self, status: int, message: str) -> ModelError:
-        """The error to raise for an HTTP status, or for that of an error object inside the stream."""
+    def answered(self, status: int, message: str, *, has_grammar: bool = False) -> ModelError:
+        """The error to raise for an HTTP status, or for that of an error object inside the stream.
+
+        Args:
+            status: the status.
+            message: the server's own words.
+            has_grammar: whether the request had a grammar, which it may be about.
+        """
         said = f"(status {status}): {message.strip()[:_SHOWN] or 'no message'}"
         match status:
+            case 400 | 422 if has_grammar and _ABOUT_GRAMMARS.search(message):
+                return self._error(
+                    FailureReason.FAILURE_REASON_MODEL_GRAMMAR_REFUSED,
+                    f"refused the grammar {said}; check that it takes grammars in this notation (grammar_dialect)",
+                )
             case 401 | 403:
                 return self._error(
                     FailureReason.FAILURE_REASON_MODEL_UNAUTHENTICATED,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from dovetail.models.protocol import GrammarDialect, Model
 
 __all__ = ["ModelSettings", "open_beside", "open_model"]
-
-_VLLM_URL = "http://localhost:8000/v1"
 
 
 class ModelSettings(Protocol):
@@ -120,11 +117,9 @@ def _openai(name: str, settings: _Settings) -> Model:
 
 
 def _vllm(name: str, settings: _Settings) -> Model:
-    from dovetail.models.openai import OpenAIModel
+    from dovetail.models.vllm import VllmModel
 
-    # OpenAI's key is none of this server's business.
-    key = os.environ.get("VLLM_API_KEY") or "none"
-    return OpenAIModel(name, **{"provider": "vllm", "base_url": _VLLM_URL, "api_key": key, **settings.http})
+    return VllmModel(name, **settings.http)
 
 
 def _replay(name: str, settings: _Settings) -> Model:
