@@ -38,7 +38,7 @@ class Echo:
     """Answers with the question at once; a joiner says that it is done."""
 
     name = "benchmark:echo"
-    grammar_dialect: GrammarDialect | None = None
+    grammar_dialects: tuple[GrammarDialect, ...] = ()
 
     async def stream(
         self,

@@ -25,7 +25,7 @@ class PacedModel:
     """
 
     name = "benchmark:paced"
-    grammar_dialect: GrammarDialect | None = None
+    grammar_dialects: tuple[GrammarDialect, ...] = ()
 
     def __init__(self, *schedules: list[tuple[float, str, list[int]]]) -> None:
         self._schedules = iter(schedules)
@@ -63,7 +63,7 @@ class ReadyReply:
     """
 
     name = "benchmark:ready"
-    grammar_dialect: GrammarDialect | None = None
+    grammar_dialects: tuple[GrammarDialect, ...] = ()
 
     def __init__(self, pieces: Sequence[str]) -> None:
         self._pieces = list(pieces)

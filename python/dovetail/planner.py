@@ -109,7 +109,7 @@ class Planner:
         return call.stream(messages, grammar=grammar, stop=(END_OF_PLAN,), max_tokens=max_tokens)
 
     def _grammar(self, shapes: list[dict[str, Any]], first_id: int, progress: Progress) -> Grammar | None:
-        if self.model.grammar_dialect is None or not shapes:
+        if "gbnf" not in self.model.grammar_dialects or not shapes:
             return None
         earlier = [task.task_id for task in progress.tasks]
         return plan_grammar(shapes, max_tasks=_GRAMMAR_TASKS, first_id=first_id, earlier_ids=earlier)

@@ -22,7 +22,7 @@ class ScriptedModel:
     """Answers its calls with scripts, in order: a text (given in 4-character pieces), or a generator of pieces."""
 
     name = "scripted:model"
-    grammar_dialect: GrammarDialect | None = None
+    grammar_dialects: tuple[GrammarDialect, ...] = ()
 
     def __init__(self, *scripts: Script) -> None:
         self._scripts = list(scripts)

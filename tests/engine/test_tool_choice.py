@@ -48,7 +48,7 @@ def many(count: int) -> list[Tool]:
 class Recorded(ScriptedModel):
     """Keeps the grammars that it is given."""
 
-    grammar_dialect: GrammarDialect | None = "gbnf"
+    grammar_dialects: tuple[GrammarDialect, ...] = ("gbnf",)
 
     def __init__(self, *scripts: str) -> None:
         super().__init__(*scripts)

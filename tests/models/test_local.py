@@ -73,7 +73,7 @@ async def test_the_same_chat_gets_the_same_answer(model: LocalModel) -> None:
 
 async def test_a_model_is_named_for_its_file_and_starts_nothing_before_its_first_stream(model: LocalModel) -> None:
     assert model.name == "local:SmolLM2-135M-Instruct.Q4_1"
-    assert model.grammar_dialect == "gbnf"
+    assert model.grammar_dialects == ("gbnf",)
     assert model._server is None
 
 

@@ -27,7 +27,7 @@ def test_each_provider_is_found_by_its_name(tmp_path: Path) -> None:
     assert replay.name == f"replay:{path}"
     openai = open_model("openai:gpt-5", api_key="k", timeout=3, grammar_dialect="gbnf")
     assert isinstance(openai, OpenAIModel)
-    assert (openai.name, openai.grammar_dialect) == ("openai:gpt-5", "gbnf")
+    assert (openai.name, openai.grammar_dialects) == ("openai:gpt-5", ("gbnf",))
     assert openai._base_url == "https://api.openai.com/v1"
     vllm = open_model("vllm:org/name:v1")
     assert isinstance(vllm, OpenAIModel)

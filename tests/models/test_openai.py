@@ -378,7 +378,7 @@ async def test_cancelling_the_reader_closes_the_response_at_once(script: Script)
 def test_openai_needs_a_key_and_a_server_of_ones_own_does_not() -> None:
     with pytest.raises(UsageError, match="OPENAI_API_KEY"):
         OpenAIModel("gpt")
-    assert OpenAIModel("m", base_url="http://127.0.0.1:9/v1").grammar_dialect is None
+    assert OpenAIModel("m", base_url="http://127.0.0.1:9/v1").grammar_dialects == ()
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://x", "http://", "http://x:port/v1", "http://[oops"])

@@ -89,7 +89,7 @@ async def test_what_a_recorder_wrote_plays_the_same(tmp_path: Path) -> None:
     async with aclosing(recorder.stream(QUESTION)) as stream:
         await anext(stream)
     await recorder.aclose()
-    assert (recorder.name, recorder.grammar_dialect) == (inner.name, None)
+    assert (recorder.name, recorder.grammar_dialects) == (inner.name, ())
 
     played = ReplayModel.from_file(path)
     started = time.monotonic()

@@ -27,7 +27,7 @@ class Echo:
     """A model that answers with the question itself: a question is its own plan. A joiner says that it is done."""
 
     name = "echo:plan"
-    grammar_dialect: GrammarDialect | None = None
+    grammar_dialects: tuple[GrammarDialect, ...] = ()
 
     async def stream(
         self,

@@ -72,9 +72,9 @@ class LocalModel:
         return self._name
 
     @property
-    def grammar_dialect(self) -> GrammarDialect:
+    def grammar_dialects(self) -> tuple[GrammarDialect, ...]:
         """Grammars are taken in llama.cpp's own notation."""
-        return "gbnf"
+        return ("gbnf",)
 
     async def stream(
         self,

@@ -83,7 +83,7 @@ class OpenAIModel:
         self._temperature = temperature
         self._max_tokens = max_tokens
         self._extra_body = dict(extra_body or {})
-        self._grammar_dialect = grammar_dialect
+        self._grammar_dialects = () if grammar_dialect is None else (grammar_dialect,)
         self._server = Server(shown, self._name, "" if key == _NO_KEY else key, timeout)
         self._client: openai.AsyncOpenAI | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -94,9 +94,9 @@ class OpenAIModel:
         return self._name
 
     @property
-    def grammar_dialect(self) -> GrammarDialect | None:
-        """The notation in which the server takes grammars, or None if it takes none."""
-        return self._grammar_dialect
+    def grammar_dialects(self) -> tuple[GrammarDialect, ...]:
+        """The notations in which the server takes grammars, the best first."""
+        return self._grammar_dialects
 
     async def stream(
         self,
@@ -110,7 +110,7 @@ class OpenAIModel:
 
         Raises:
             ModelError: the call failed; what each reason means is in ``docs/models.md``.
-            UsageError: the grammar's dialect is not `grammar_dialect`.
+            UsageError: the grammar's dialect is none of `grammar_dialects`.
         """
         request = self._request(messages, grammar, stop, max_tokens)
         decoder = SseDecoder()
@@ -159,7 +159,7 @@ class OpenAIModel:
         }
         body = dict(self._extra_body)
         if grammar is not None:
-            if grammar.dialect != self._grammar_dialect:
+            if grammar.dialect not in self._grammar_dialects:
                 raise UsageError(f"model {self._name} takes no grammar in {grammar.dialect}")
             body |= self._constraint(grammar)
         if body:

@@ -70,8 +70,8 @@ class Model(Protocol):
         ...
 
     @property
-    def grammar_dialect(self) -> GrammarDialect | None:
-        """The notation in which this model takes grammars, or None if it takes none."""
+    def grammar_dialects(self) -> tuple[GrammarDialect, ...]:
+        """The notations in which this model takes grammars, the best first; empty if it takes none."""
         ...
 
     def stream(
@@ -86,7 +86,7 @@ class Model(Protocol):
 
         Args:
             messages: the chat so far.
-            grammar: what the text must follow; its dialect must be `grammar_dialect`.
+            grammar: what the text must follow; its dialect must be one of `grammar_dialects`.
             stop: texts at which the model stops; they are not part of what it yields.
             max_tokens: how many tokens it may write; the provider's own limit if None.
         """

@@ -116,9 +116,9 @@ class ReplayModel:
         return self._name
 
     @property
-    def grammar_dialect(self) -> GrammarDialect | None:
-        """None: a recording follows no grammar."""
-        return None
+    def grammar_dialects(self) -> tuple[GrammarDialect, ...]:
+        """Empty: a recording follows no grammar."""
+        return ()
 
     async def stream(
         self,
@@ -181,9 +181,9 @@ class Recorder:
         return self._model.name
 
     @property
-    def grammar_dialect(self) -> GrammarDialect | None:
-        """The notation in which the model that answers takes grammars."""
-        return self._model.grammar_dialect
+    def grammar_dialects(self) -> tuple[GrammarDialect, ...]:
+        """The notations in which the model that answers takes grammars."""
+        return self._model.grammar_dialects
 
     async def stream(
         self,
