@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import from_json, to_json
 
 from dovetail.errors import UsageError
+from dovetail.failure_text import bounded
 from dovetail.tool_names import check_names
 
 if TYPE_CHECKING:
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ApprovalRule", "ApprovalRules"]
 
-ApprovalRule: TypeAlias = "str | Callable[[Tool, Mapping[str, Any]], bool]"
-"""Text, or whether a call of a tool with these arguments needs approval."""
+ApprovalRule: TypeAlias = "str | Callable[[Tool, Mapping[str, Any]], bool | str]"
+"""Text, or whether a call of a tool with these arguments needs approval; a text says why it does."""
 
 logger = logging.getLogger(__name__)
 
 _DESTRUCTIVE: Final = "destructive"
+_LONGEST_REASON: Final = 500
 _RULE = re.compile(
     r"(?P<tool>[A-Za-z0-9_./:*?\[\]!-]+)(\((?P<argument>[^()=!]+?)\s*(?P<sign>!?=)(?P<text>.*)\))?", re.DOTALL
 )
@@ -79,7 +81,8 @@ class ApprovalRules:
     Args:
         rules: each is text or a callable. ``destructive``: every destructive tool. ``db.*``: every tool of such a name.
             ``send(to=*@example.com)``: calls of it in whose argument ``to`` some text fits; with ``!=``, calls in which
-            some text does not. A callable is given the tool and the bound arguments; if it raises, approval is needed.
+            some text does not. A callable is given the tool and the bound arguments and says whether approval is
+            needed, or in a text why it is; if it raises, approval is needed.
 
     Raises:
         UsageError: a text is no rule.
@@ -92,26 +95,30 @@ class ApprovalRules:
         self._rules = [_Rule.parse(rule) for rule in rules if isinstance(rule, str)]
         self._callables = [rule for rule in rules if not isinstance(rule, str)]
 
-    def demand(self, tool: Tool, arguments_json: str) -> bool:
-        """Whether a call needs approval.
+    def reason(self, tool: Tool, arguments_json: str) -> str | None:
+        """Why a call needs approval, for people; None if it needs none.
 
         Args:
             tool: its tool.
             arguments_json: its bound arguments.
+
+        Returns:
+            That the tool says so, or the first rule that does; at most 500 characters.
         """
         if tool.approval:
-            return True
+            return f"{tool.name} asks for approval of each call"
         if not self._rules and not self._callables:
-            return False
+            return None
         rules = [rule for rule in self._rules if rule.concerns(tool)]
-        if any(rule.argument is None for rule in rules):
-            return True
-        if not rules and not self._callables:
-            return False
-        arguments = from_json(arguments_json)
-        return any(rule.demands(tool, arguments) for rule in rules) or any(
-            _says(rule, tool, arguments) for rule in self._callables
-        )
+        if rules or self._callables:
+            arguments = from_json(arguments_json)
+            for rule in rules:
+                if rule.demands(tool, arguments):
+                    return bounded(f"the rule {rule.text.strip()}", _LONGEST_REASON)
+            for one in self._callables:
+                if said := _says(one, tool, arguments):
+                    return bounded(said, _LONGEST_REASON)
+        return None
 
     def check(self, names: Iterable[str]) -> None:
         """See that the rules are about tools that there are: a slip would let calls pass that were to be asked about.
@@ -122,12 +129,17 @@ class ApprovalRules:
         check_names((rule.tool for rule in self._rules if rule.tool != _DESTRUCTIVE), names, "require_approval")
 
 
-def _says(rule: Callable[[Tool, Mapping[str, Any]], bool], tool: Tool, arguments: Mapping[str, Any]) -> bool:
+def _says(
+    rule: Callable[[Tool, Mapping[str, Any]], bool | str], tool: Tool, arguments: Mapping[str, Any]
+) -> str | None:
+    """Why a callable demands approval, if it does."""
+    name = f"the rule {getattr(rule, '__name__', type(rule).__name__)}"
     try:
-        return bool(rule(tool, arguments))
+        said = rule(tool, arguments)
+        return (said if isinstance(said, str) else name) if said else None
     except Exception:  # whoever cannot say whether a call is harmless has not said that it is
         logger.exception("a rule of approval failed at a call of %s: a person is asked", tool.name)
-        return True
+        return f"{name} failed"
 
 
 def _texts(value: Any) -> Iterator[str]:

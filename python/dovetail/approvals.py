@@ -35,11 +35,13 @@ class ApprovalRequest:
         task_id: the task.
         tool: what would be called.
         arguments_json: the bound arguments, a JSON object.
+        reason: why it needs one: that its tool says so, or the rule that demands it.
     """
 
     task_id: int
     tool: Tool
     arguments_json: str
+    reason: str = ""
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -121,12 +123,12 @@ class Approvals:
         """The tasks that wait, ascending."""
         return sorted(self._waiting)
 
-    def demand(self, step: Ready) -> bool:
-        """Whether a task needs approval."""
-        return self.rules.demand(self._tools[step.tool], step.arguments)
+    def reason(self, step: Ready) -> str | None:
+        """Why a task needs approval; None if it needs none."""
+        return self.rules.reason(self._tools[step.tool], step.arguments)
 
-    def request(self, step: Ready) -> None:
-        """Let a task wait, as long as its tool's policy says."""
+    def request(self, step: Ready, reason: str) -> None:
+        """Let a task wait that needs approval for this reason, as long as its tool's policy says."""
         if self._closed:
             return
         self._waiting[step.task_id] = step
@@ -135,7 +137,7 @@ class Approvals:
             loop = asyncio.get_running_loop()
             self._timers[step.task_id] = loop.call_later(seconds, self._time_out, step.task_id, seconds)
         if self.ask is not None:
-            request = ApprovalRequest(step.task_id, tool, step.arguments)
+            request = ApprovalRequest(step.task_id, tool, step.arguments, reason)
             self._asking[step.task_id] = asyncio.create_task(self._put(self.ask, request))
 
     def take(self, task_id: int, arguments_json: str | None) -> Ready:

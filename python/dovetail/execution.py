@@ -177,7 +177,7 @@ class Execution:
             cuts = range(0, len(whole), _LONGEST_TEXT)
             recorded += [("plan_text", {"plan": self.plan, "text": whole[at : at + _LONGEST_TEXT]}) for at in cuts]
         ready: list[_core.Ready] = []
-        need_approval: set[int] = set()
+        need_approval: dict[int, str] = {}
         todo = list(steps)
         for step in todo:  # which grows while it is read: an output that is used again makes more tasks ready
             if isinstance(step, _core.Ready) and (failure := _too_large(step.arguments)):
@@ -188,9 +188,9 @@ class Execution:
             if isinstance(step, _core.Ready):
                 if self.plan == 1 or (earlier := self._reusable(step)) is None:
                     ready.append(step)
-                    if self._approvals.demand(step):
-                        need_approval.add(step.task_id)
-                        recorded.append(("approval_requested", {"task_id": step.task_id}))
+                    if (why := self._approvals.reason(step)) is not None:
+                        need_approval[step.task_id] = why
+                        recorded.append(("approval_requested", {"task_id": step.task_id, "reason": why}))
                 else:
                     output = earlier.output_json or "null"
                     recorded.append(self.progress.succeeded(step.task_id, output, reused=earlier.task_id))
@@ -205,7 +205,7 @@ class Execution:
             self._expect(todo)
         for step in ready:
             if step.task_id in need_approval:
-                self._approvals.request(step)
+                self._approvals.request(step, need_approval[step.task_id])
             else:
                 self._calls.start(step.task_id, self._tools[step.tool], step.arguments)
         if self._tools.has_sequential:

@@ -46,6 +46,11 @@ CALL: dict[str, Any] = {"task_id": 1, "call_id": "1.1"}
             "attempt 1 lost executor laptop: its lease is␇ over",
         ),
         ({"approval_requested": {"task_id": 1}}, TaskState.READY, "waits for approval"),
+        (
+            {"approval_requested": {"task_id": 1, "reason": "the rule\x07 db.*"}},
+            TaskState.READY,
+            "waits for approval: the rule␇ db.*",
+        ),
         ({"approval_resolved": {"task_id": 1, "approved": True}}, TaskState.READY, "approved"),
         ({"approval_resolved": {"task_id": 1, "reason": "no"}}, TaskState.READY, "rejected: no"),
         ({"call_started": CALL}, TaskState.RUNNING, ""),

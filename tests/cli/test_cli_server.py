@@ -211,6 +211,7 @@ def test_on_a_terminal_a_person_is_asked(tmp_path: Path, address: str) -> None:
     question = '1. delete("/a")\n2. delete("$1")\n3. delete("$2")\n4. join($3)'
     with terminal(tmp_path, "run", "--server", address, question) as shown:
         shown.read_until(b'task 1 waits for approval: delete {"path":"/a"}')
+        shown.read_until(b"because: delete asks for approval of each call")
         os.write(shown._controller, b"what?\n")
         os.write(shown._controller, b"yes, go on\n")
         shown.read_until(b'task 2 waits for approval: delete {"path":"deleted /a"}')

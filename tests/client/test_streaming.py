@@ -325,7 +325,7 @@ async def test_a_function_that_can_be_no_tool_is_refused_before_anything_is_sent
 WAITING = [
     v1.Event(sequence=1, task_planned=v1.TaskPlanned(task_id=4, tool="delete")),
     v1.Event(sequence=2, task_ready=v1.TaskReady(task_id=4, arguments_json='{"path":"/"}')),
-    v1.Event(sequence=3, approval_requested=v1.ApprovalRequested(task_id=4)),
+    v1.Event(sequence=3, approval_requested=v1.ApprovalRequested(task_id=4, reason="the rule delete")),
 ]
 
 
@@ -352,7 +352,7 @@ async def test_who_streams_a_run_is_asked_for_approval_until_the_decision_can_be
         run = await within(client.stream("?", run_id="r", on_approval=decide))
         await within(run.wait())
         last = server.requests["ResolveApproval"][-1].decision
-    assert asked[0] == Approval("r", 4, "delete", '{"path":"/"}')
+    assert asked[0] == Approval("r", 4, "delete", '{"path":"/"}', reason="the rule delete")
     assert asked[1].refusal == "path is no text"
     assert (last.approve, last.arguments_json, last.reason) == (True, '{"path":"/tmp"}', "go on")
 

@@ -32,7 +32,7 @@ async def drop(table: str) -> str:
 
 
 def demanded(rule: Any, one: Tool, arguments_json: str = "{}") -> bool:
-    return ApprovalRules([rule]).demand(one, arguments_json)
+    return ApprovalRules([rule]).reason(one, arguments_json) is not None
 
 
 async def asked(run: Run) -> None:
@@ -91,7 +91,7 @@ def test_an_argument_that_is_left_out_is_its_default() -> None:
     ],
 )
 def test_a_star_stands_for_any_text(pattern: str, text: str, fits: bool) -> None:
-    assert ApprovalRules([f"send(to={pattern})"]).demand(send, f'{{"to": {text!r}}}'.replace("'", '"')) is fits
+    assert demanded(f"send(to={pattern})", send, f'{{"to": {text!r}}}'.replace("'", '"')) is fits
 
 
 def test_no_text_makes_a_pattern_slow() -> None:
@@ -123,8 +123,35 @@ def test_a_callable_is_given_the_tool_and_its_arguments_and_asks_a_person_if_it_
 
 def test_a_rule_cannot_waive_what_a_tool_demands() -> None:
     careful = Tool("careful", "", {"type": "object"}, approval=True)
-    assert ApprovalRules().demand(careful, "{}")
+    assert ApprovalRules().reason(careful, "{}") == "careful asks for approval of each call"
     assert demanded(lambda *_: False, careful)
+
+
+def test_what_demands_approval_says_why() -> None:
+    def dear(_tool: Tool, arguments: Any) -> str | bool:
+        return f"{arguments['to']} is dear" if arguments["to"] == "Ada" else arguments["to"] == "Eve"
+
+    rules = ApprovalRules([" db.*", "send(to=x)", "destructive", dear])
+    assert rules.reason(drop, '{"table": "t"}') == "the rule db.*"
+    assert rules.reason(send, '{"to": "x"}') == "the rule send(to=x)"
+    assert rules.reason(send, '{"to": "Ada"}') == "Ada is dear"
+    assert rules.reason(send, '{"to": "Eve"}') == "the rule dear"
+    assert rules.reason(send, "{}") == "the rule dear failed"
+    assert rules.reason(send, '{"to": "Grace"}') is None
+    assert 450 < len(ApprovalRules([lambda *_: "x" * 9_000]).reason(send, "{}") or "") <= 500
+
+
+async def test_the_event_and_whoever_decides_are_told_why_a_call_needs_approval() -> None:
+    requests: list[ApprovalRequest] = []
+
+    async def decide(_run: Run, request: ApprovalRequest) -> Approve:
+        requests.append(request)
+        return Approve()
+
+    model = ScriptedModel(plan('1. db.drop("t")', "2. join($1)"))
+    events = await all_events(model, [drop], require_approval=["destructive"], on_approval=decide)
+    assert [fact.reason for fact in facts(events, "approval_requested")] == ["the rule destructive"]
+    assert [request.reason for request in requests] == ["the rule destructive"]
 
 
 async def test_a_call_that_a_rule_concerns_waits_with_its_bound_arguments_and_others_go_on() -> None:

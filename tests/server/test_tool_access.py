@@ -92,9 +92,11 @@ def test_a_denial_is_part_of_a_token_and_has_to_be_a_list(tmp_path: Path) -> Non
 async def test_a_rule_of_the_server_makes_calls_wait_for_approval() -> None:
     async with serving([query, drop], require_approval=("destructive", "db.query(sql=*password*)")) as live:
         assert await live.answer(QUERY) == "q"
-        for question in (DROP, '1. db.query("the PASSWORD")\n2. join($1)'):
+        condition = "the rule db.query(sql=*password*)"
+        for question, why in ((DROP, "the rule destructive"), ('1. db.query("the PASSWORD")\n2. join($1)', condition)):
             run_id = await live.create(question)
             event = await live.until(run_id, "approval_requested")
+            assert event.approval_requested.reason == why
             decision = v1.ApprovalDecision(task_id=event.approval_requested.task_id, reason="no")
             await live.runs.ResolveApproval(
                 v1.ResolveApprovalRequest(run_id=run_id, decision=decision), timeout=PATIENCE

@@ -206,7 +206,9 @@ class Board:
         return row
 
     def _approval_requested(self, event: Event) -> TaskRow | None:
-        return self._remark(event.approval_requested.task_id, "waits for approval", TaskState.READY)
+        fact = event.approval_requested
+        why = f": {one_line(fact.reason, _SHOWN)}" if fact.reason else ""
+        return self._remark(fact.task_id, f"waits for approval{why}", TaskState.READY)
 
     def _approval_resolved(self, event: Event) -> TaskRow | None:
         fact = event.approval_resolved

@@ -39,6 +39,7 @@ class Questions:
         self._view = view
         self._elsewhere = elsewhere
         self._arguments: dict[int, str] = {}
+        self._reasons: dict[int, str] = {}
         self._waiting: deque[int] = deque()
         self._asked: int | None = None
         self._task: asyncio.Task[None] | None = None
@@ -51,7 +52,9 @@ class Questions:
             case "call_started":
                 self._arguments.pop(event.call_started.task_id, None)
             case "approval_requested":
-                self._waiting.append(event.approval_requested.task_id)
+                fact = event.approval_requested
+                self._reasons[fact.task_id] = fact.reason
+                self._waiting.append(fact.task_id)
             case "approval_resolved":
                 self._withdraw(event.approval_resolved.task_id)
             case "task_failed":
@@ -96,7 +99,9 @@ class Questions:
         row = self._view.board.rows.get(task_id)
         tool = "" if row is None else f": {row.tool}"
         arguments = one_line(self._arguments.get(task_id, ""), _SHOWN)
-        _say(f"\ntask {task_id} waits for approval{tool} {arguments}\n{_HOW}")
+        reason = one_line(self._reasons.get(task_id, ""), _SHOWN)
+        because = f"because: {reason}\n" if reason else ""
+        _say(f"\ntask {task_id} waits for approval{tool} {arguments}\n{because}{_HOW}")
         while True:
             line = await _next_line()
             if line is None:

@@ -31,6 +31,7 @@ class Approval:
         tool: the tool that it calls.
         arguments_json: the arguments that were bound, a JSON object.
         refusal: what was wrong with the decision before, if there was one: the task goes on waiting.
+        reason: why it needs approval: that its tool says so, or the rule that demands it.
     """
 
     run_id: str
@@ -38,6 +39,7 @@ class Approval:
     tool: str
     arguments_json: str
     refusal: str = ""
+    reason: str = ""
 
     def approve(self, arguments: Mapping[str, Any] | str | None = None, reason: str = "") -> ApprovalDecision:
         """The decision to let the task be called.
@@ -95,7 +97,11 @@ class Approvals:
             case "approval_requested":
                 task_id = event.approval_requested.task_id
                 asked = Approval(
-                    self._run_id, task_id, self._tools.get(task_id, ""), self._arguments.get(task_id, "{}")
+                    self._run_id,
+                    task_id,
+                    self._tools.get(task_id, ""),
+                    self._arguments.get(task_id, "{}"),
+                    reason=event.approval_requested.reason,
                 )
                 self._asking[task_id] = asyncio.create_task(self._ask(asked))
             case "approval_resolved":
