@@ -36,8 +36,8 @@ class CallOwner(Protocol):
     def failed(self, call: Call, failure: Failure, *, may_be_repeated: bool) -> None:
         """The call gave no output; with ``may_be_repeated`` it had no effect either, as whoever made it says."""
 
-    def lost(self, call: Call, executor_id: str) -> None:
-        """Whoever carried out the call is gone, and nobody knows how far it came."""
+    def lost(self, call: Call, executor_id: str, message: str) -> None:
+        """Whoever carried out the call is gone, and nobody knows how far it came; the message says how it went."""
 
 
 class Backend(Protocol):
@@ -162,10 +162,10 @@ class Call:
         if not self.over:
             self._owner.failed(self, Failure(reason=reason, message=message), may_be_repeated=may_be_repeated)
 
-    def lose(self, executor_id: str) -> None:
-        """Whoever carried it out is gone."""
+    def lose(self, executor_id: str, message: str = "") -> None:
+        """Whoever carried it out is gone; the message says how, for people."""
         if not self.over:
-            self._owner.lost(self, executor_id)
+            self._owner.lost(self, executor_id, message)
 
     def context(self) -> CallContext:
         """What the tool may know of it, if it is carried out in this process."""

@@ -56,8 +56,8 @@ class CallOutcomes(Protocol):
     def call_progressed(self, call: Call, fraction: float | None, message: str) -> None:
         """The call is so far."""
 
-    def call_lost(self, call: Call, executor_id: str) -> None:
-        """The executor of the call is lost; what becomes of the task is told next."""
+    def call_lost(self, call: Call, executor_id: str, message: str) -> None:
+        """The executor of the call is lost, in this way; what becomes of the task is told next."""
 
     def call_retried(self, call: Call, failure: Failure, pause: float) -> None:
         """The call failed, and another will follow after a pause of seconds."""
@@ -220,14 +220,17 @@ class Calls:
         self._settle(call)
         self._outcomes.call_failed(call.task_id, failure)
 
-    def lost(self, call: Call, executor_id: str) -> None:
+    def lost(self, call: Call, executor_id: str, message: str) -> None:
         """The executor of the call is lost: the call is made again if that is safe."""
-        self._outcomes.call_lost(call, executor_id)
         tool = call.tool
+        is_poisonous = call.losses + 1 >= _MOST_LOSSES
+        if is_poisonous:
+            message += f"{'; ' if message else ''}it is executor {_MOST_LOSSES} that was lost to this task"
+        self._outcomes.call_lost(call, executor_id, bounded(message))
         if not tool.repeatable:
             message = f"the executor {executor_id} was lost during the call, and {tool.name} must not be called twice"
             call.fail(FailureReason.FAILURE_REASON_OUTCOME_UNKNOWN, message)
-        elif call.losses + 1 >= _MOST_LOSSES:
+        elif is_poisonous:
             message = f"{_MOST_LOSSES} executors were lost during calls of {tool.name}, {executor_id} the last"
             call.fail(FailureReason.FAILURE_REASON_EXECUTOR_LOST, message)
         else:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from dovetail.durations import duration_of
 from dovetail.errors import UsageError
+from dovetail.failure_text import bounded
 from dovetail.tool_set import ToolSet
 from dovetail.v1 import AttachResponse, ServerDrain, Welcome
 from dovetail_server.executor_session import ExecutorMailbox, Session
@@ -142,7 +143,7 @@ class Executors:
         """An executor has said goodbye: what it still has is lost at once."""
         if session.mailbox is mailbox:
             session.mailbox = None
-            self._end(session, reason or "it said goodbye")
+            self._end(session, f"it said goodbye: {bounded(reason)}" if reason else "it said goodbye")
 
     def announce_drain(self, within: float) -> None:
         """Tell all executors that the server is about to end, and welcome no more."""
@@ -249,14 +250,16 @@ class Executors:
             session.mailbox = None
         self._log.warning("executor lost", executor_id=session.executor_id, calls=len(session.out))
         session.lost = True
+        seconds = self._settings.lease_seconds
         for call_id, call in list(session.out.items()):
             if call.tool.repeatable:
                 del session.out[call_id]
-                call.lose(session.executor_id)
+                call.lose(session.executor_id, f"nothing was heard of it for its lease of {seconds:g} s")
         self._changed()
         if session.out:
-            loop = asyncio.get_running_loop()
-            session.timer = loop.call_later(self._settings.grace_seconds, self._end, session, "its grace is over")
+            grace = self._settings.grace_seconds
+            reason = f"it did not come back within its grace of {grace:g} s"
+            session.timer = asyncio.get_running_loop().call_later(grace, self._end, session, reason)
         else:
             self._end(session, "nothing waits for it")
 
@@ -275,7 +278,7 @@ class Executors:
         out = list(session.out.values())
         session.out.clear()
         for call in out:
-            call.lose(session.executor_id)
+            call.lose(session.executor_id, reason)
         self._changed()
         self._log.info("executor gone", executor_id=session.executor_id, reason=reason, calls_lost=len(out))
 

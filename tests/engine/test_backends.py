@@ -43,7 +43,7 @@ async def run(backend: Elsewhere, **spec: object) -> list[Event]:
 
 def lose(call: Call) -> None:
     call.start("ex-1")
-    call.lose("ex-1")
+    call.lose("ex-1", "its plug was pulled")
 
 
 def succeed(call: Call) -> None:
@@ -57,7 +57,8 @@ async def test_a_lost_call_of_a_repeatable_tool_is_made_again() -> None:
         assert outputs(events) == {1: '"here"'}
         started = [(fact.call_id, fact.executor_id) for fact in facts(events, "call_started")]
         assert started == [("1.1", "ex-1"), ("1.2", "ex-2")]
-        assert [(fact.call_id, fact.executor_id) for fact in facts(events, "call_lost")] == [("1.1", "ex-1")]
+        lost = [(fact.call_id, fact.executor_id, fact.message) for fact in facts(events, "call_lost")]
+        assert lost == [("1.1", "ex-1", "its plug was pulled")]
 
 
 async def test_a_lost_call_that_must_not_be_repeated_has_an_unknown_outcome() -> None:
@@ -69,7 +70,9 @@ async def test_a_lost_call_that_must_not_be_repeated_has_an_unknown_outcome() ->
 async def test_a_call_that_takes_every_executor_with_it_is_given_up() -> None:
     events = await run(Elsewhere(lose), read_only=True)
     assert failures(events) == {1: "EXECUTOR_LOST"}
-    assert len(facts(events, "call_lost")) == 3
+    why = "its plug was pulled"
+    poisonous = f"{why}; it is executor 3 that was lost to this task"
+    assert [fact.message for fact in facts(events, "call_lost")] == [why, why, poisonous]
 
 
 async def test_waiting_for_a_place_is_an_event_and_no_part_of_the_timeout() -> None:

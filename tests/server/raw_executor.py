@@ -117,8 +117,8 @@ class RawExecutor:
             messages.append(await self.receive())
         return messages
 
-    async def leave(self) -> End:
-        await self.send(goodbye=v1.Goodbye())
+    async def leave(self, reason: str = "") -> End:
+        await self.send(goodbye=v1.Goodbye(reason=reason))
         return await end_of(self.call)
 
     async def vanish(self) -> None:

@@ -60,6 +60,7 @@ async def test_an_executor_that_is_silent_for_its_lease_is_lost_and_its_call_mad
     assert outputs(events) == {1: "2"}
     lost = [event.call_lost for event in events if event.HasField("call_lost")]
     assert [(one.executor_id, one.task_id) for one in lost] == [("silent", 1)]
+    assert lost[0].message == "nothing was heard of it for its lease of 0.4 s"
     assert names(events).count("call_started") == 2
 
 
@@ -104,7 +105,8 @@ async def test_a_call_that_must_not_be_repeated_is_unknown_once_the_grace_is_ove
         events = await live.events(run_id)
         assert 0.2 < now() - began < 0.6 + MARGIN
         assert failures(events) == {1: "OUTCOME_UNKNOWN"}
-        assert "call_lost" in names(events)
+        lost = [event.call_lost.message for event in events if event.HasField("call_lost")]
+        assert lost == ["it did not come back within its grace of 0.2 s"]
         async with attached(live, "e", fencing_number=silent.number, known_call_ids=[call.call_id]) as back:
             await back.beat()
             assert not back.welcome.resumed
@@ -246,6 +248,29 @@ async def test_who_says_goodbye_loses_its_calls_at_once_and_nothing_that_it_sent
             events = await live.events(run_id)
     assert outputs(events) == {1: "1", 3: "3"}
     assert failures(events) == {2: "OUTCOME_UNKNOWN"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"), [("", "it said goodbye"), ("the host restarts", "it said goodbye: the host restarts")]
+)
+async def test_a_goodbye_is_told_as_the_reason_why_calls_were_lost(reason: str, told: str) -> None:
+    async with serving() as live, attached(live, "e") as executor:
+        run_id = await live.create(ONE)
+        await executor.one_call()
+        assert await executor.leave(reason) == OK
+        events = await live.events(run_id)
+    assert [event.call_lost.message for event in events if event.HasField("call_lost")] == [told]
+
+
+async def test_an_executor_that_comes_as_another_is_told_as_the_reason_why_calls_were_lost() -> None:
+    async with serving() as live, attached(live, "e") as executor:
+        run_id = await live.create(ONE)
+        await executor.one_call()
+        async with attached(live, "e"):
+            events = await live.events(run_id)
+    assert [event.call_lost.message for event in events if event.HasField("call_lost")] == [
+        "a new session took its place"
+    ]
 
 
 async def test_a_call_is_given_to_three_executors_at_the_most() -> None:
