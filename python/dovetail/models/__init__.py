@@ -5,7 +5,23 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from dovetail.models.protocol import Completion, Grammar, GrammarDialect, Message, Model, ModelStream, Usage
+from dovetail.models.protocol import (
+    AssistantMessage,
+    Completion,
+    Grammar,
+    GrammarDialect,
+    Message,
+    Model,
+    ModelChain,
+    ModelStream,
+    Replacement,
+    ToolCallingModel,
+    ToolMessage,
+    ToolRequest,
+    TurnMessage,
+    TurnStream,
+    Usage,
+)
 from dovetail.models.provider import open_model
 
 if TYPE_CHECKING:
@@ -13,16 +29,24 @@ if TYPE_CHECKING:
     from dovetail.models.replay import Recorder, Recording, ReplayModel
 
 __all__ = [
+    "AssistantMessage",
     "Completion",
     "Grammar",
     "GrammarDialect",
     "Message",
     "Model",
+    "ModelChain",
     "ModelStream",
     "OpenAIModel",
     "Recorder",
     "Recording",
+    "Replacement",
     "ReplayModel",
+    "ToolCallingModel",
+    "ToolMessage",
+    "ToolRequest",
+    "TurnMessage",
+    "TurnStream",
     "Usage",
     "open_model",
 ]

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, runtime_checkable
 
-__all__ = ["Completion", "Grammar", "GrammarDialect", "Message", "Model", "ModelStream", "Usage"]
+if TYPE_CHECKING:
+    from dovetail.errors import ModelError
+
+__all__ = [
+    "AssistantMessage",
+    "Completion",
+    "Grammar",
+    "GrammarDialect",
+    "Message",
+    "Model",
+    "ModelChain",
+    "ModelStream",
+    "Replacement",
+    "ToolCallingModel",
+    "ToolMessage",
+    "ToolRequest",
+    "TurnMessage",
+    "TurnStream",
+    "Usage",
+]
 
 
 class Message(TypedDict):
@@ -38,6 +57,8 @@ class Completion:
     """The provider's own word (``stop``, ``length``), or None where it gave none."""
     usage: Usage | None
     """The tokens used, or None where the provider did not count them."""
+    model: str | None = None
+    """The model that answered, as ``provider:name``, where it may be another than the one asked: in a chain."""
 
 
 GrammarDialect = Literal["gbnf"]
@@ -94,4 +115,83 @@ class Model(Protocol):
 
     async def aclose(self) -> None:
         """Give back connections and processes. The model cannot be used afterwards."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A model of a chain failed before its first piece of text, and another is asked."""
+
+    from_model: str
+    """The model that failed, as ``provider:name``."""
+    to_model: str
+    """The model asked instead, as ``provider:name``."""
+    error: ModelError
+    """Why it failed."""
+
+
+@runtime_checkable
+class ModelChain(Model, Protocol):
+    """A model that stands for several, asked in turn until one answers."""
+
+    def telling(self, tell: Callable[[Replacement], None]) -> Model:
+        """The same chain, of whose calls ``tell`` is told each replacement. It is not closed by itself."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRequest:
+    """A model asks for a call of a tool."""
+
+    id: str
+    """The model's own word for it, unique in its chat."""
+    name: str
+    """The tool, as the tool set knows it."""
+    arguments_json: str
+    """Its arguments as the model wrote them: they should be a JSON object, and need not be."""
+
+
+class AssistantMessage(TypedDict):
+    """What a model said in an earlier turn, with the tools that it asked for."""
+
+    role: Literal["assistant"]
+    content: str
+    tool_requests: Sequence[ToolRequest]
+
+
+class ToolMessage(TypedDict):
+    """What came of a tool that a model asked for."""
+
+    role: Literal["tool"]
+    request_id: str
+    """The id of the `ToolRequest`."""
+    content: str
+
+
+TurnMessage = Message | AssistantMessage | ToolMessage
+"""One message of a chat in which tools are called: one tool message answers each request before the next turn."""
+
+TurnStream = AsyncGenerator[str | ToolRequest | Completion, None]
+"""Pieces of text and requests, each as soon as it is complete, then exactly one `Completion`, last."""
+
+
+@runtime_checkable
+class ToolCallingModel(Model, Protocol):
+    """A model whose provider has tool calls of its own. Whether a model is one, `tool_calling_model` says."""
+
+    def stream_turn(
+        self,
+        messages: Sequence[TurnMessage],
+        tools: Sequence[Mapping[str, Any]],
+        *,
+        max_tokens: int | None = None,
+    ) -> TurnStream:
+        """Take one turn in a chat: say something, ask for calls of tools, several at a time, or both.
+
+        Args:
+            messages: the chat so far.
+            tools: the tools that may be asked for, in MCP's shape (``name``, ``description``, ``inputSchema``), with
+                any names; the model can only answer if there are none.
+            max_tokens: how many tokens it may write; the provider's own limit if None.
+        """
         ...
