@@ -61,8 +61,12 @@ class Completion:
     """The model that answered, as ``provider:name``, where it may be another than the one asked: in a chain."""
 
 
-GrammarDialect = Literal["gbnf"]
-"""The notations in which a provider can take a grammar. ``gbnf`` is llama.cpp's."""
+GrammarDialect = Literal["gbnf", "ebnf", "lark", "json_schema"]
+"""The notations in which a provider can take a grammar.
+
+``gbnf`` is llama.cpp's, ``ebnf`` xgrammar's, ``lark`` that of OpenAI's custom tools and of llguidance; ``json_schema`` is a
+strict JSON schema, as text, for providers that take nothing else.
+"""
 
 
 @dataclass(frozen=True, slots=True)
