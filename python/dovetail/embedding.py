@@ -3,55 +3,54 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 from dovetail.engine import Engine
 from dovetail.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Sequence
+    from collections.abc import Callable, Coroutine
     from typing import Any, TypeVar
-
-    from dovetail.examples import Example
-    from dovetail.limits import Limits
-    from dovetail.models.protocol import Model
-    from dovetail.tool_set import ToolSource
 
     T = TypeVar("T")
 
 __all__ = ["run", "run_loop"]
 
+_Options = ParamSpec("_Options")
 
-def run(
-    question: str,
-    *,
-    tools: Iterable[ToolSource],
-    model: str | Model,
-    joiner: str | Model | None = None,
-    examples: Sequence[Example] = (),
-    limits: Limits | None = None,
-) -> str:
-    """Answer a question, and wait for the answer.
 
-    Args:
-        question: what to answer.
-        tools: the tools that plans may call: functions, tools, modules, SPECs.
-        model: the model that plans, as ``provider:name`` or a `Model`.
-        joiner: the model that joins outputs into an answer; the planner's if None.
-        examples: plans to learn from.
-        limits: the bounds of the run.
+def _asking(engine: Callable[_Options, Engine]) -> Callable[Concatenate[str, _Options], str]:
+    """A function that asks an engine of its own, and takes what that takes: an option is defined once, there."""
 
-    Raises:
-        UsageError: something given cannot be used, or an event loop is running already.
-        RunFailedError: the run ended without an answer.
-    """
+    def run(question: str, /, *args: _Options.args, **options: _Options.kwargs) -> str:
+        """Answer a question, and wait for the answer.
 
-    async def answer() -> str:
-        async with Engine(tools, model, joiner=joiner, examples=examples, limits=limits) as engine:
-            return await engine.start(question).answer()
+        Args:
+            question: what to answer.
+            *args: the tools and the model, as of `Engine`.
+            **options: what else an `Engine` takes: ``joiner``, ``limits``, ``require_approval`` and so on.
 
-    return run_loop(answer)
+        Raises:
+            UsageError: something given cannot be used, or an event loop is running already.
+            RunFailedError: the run ended without an answer.
+        """
+
+        async def answer() -> str:
+            async with engine(*args, **options) as opened:
+                return await opened.start(question).answer()
+
+        return run_loop(answer)
+
+    asked = inspect.Parameter("question", inspect.Parameter.POSITIONAL_ONLY, annotation="str")
+    taken = inspect.signature(engine).parameters.values()
+    run.__signature__ = inspect.Signature([asked, *taken], return_annotation="str")  # type: ignore[attr-defined]
+    run.__qualname__ = run.__name__
+    return run
+
+
+run = _asking(Engine)
 
 
 def run_loop(main: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -254,6 +255,33 @@ async def test_the_synchronous_face_refuses_to_run_inside_a_loop() -> None:
 def test_the_synchronous_face_answers() -> None:
     model = ScriptedModel(plan('1. join_words(["a"])', "2. join($1)"))
     assert dovetail.run("why?", tools=[join_words], model=model) == "a"
+
+
+def test_the_synchronous_face_takes_whatever_an_engine_takes() -> None:
+    taken = inspect.signature(dovetail.Engine).parameters
+    assert list(inspect.signature(dovetail.run).parameters) == ["question", *taken]
+    asked: list[str] = []
+
+    async def decide(run: dovetail.Run, request: dovetail.ApprovalRequest) -> dovetail.Approve:
+        asked.append(request.reason)
+        return dovetail.Approve({"words": ["changed"]})
+
+    class First:
+        def choose(self, question: str, tools: dovetail.ToolSet) -> dovetail.ToolSet:
+            return tools.allow("join_words")
+
+    model = ScriptedModel('1. join_words(["a"])\n2. join($1)')
+    answer = dovetail.run(
+        "why?",
+        [join_words, length],
+        model,
+        require_approval=["join_words"],
+        on_approval=decide,
+        retriever=First(),
+        max_tools_shown=1,
+    )
+    assert (answer, asked) == ("changed", ["the rule join_words"])
+    assert "length" not in str(model.asked[0])
 
 
 def test_the_synchronous_face_raises_what_the_run_failed_with() -> None:
