@@ -64,8 +64,8 @@ class Completion:
 GrammarDialect = Literal["gbnf", "ebnf", "lark", "json_schema"]
 """The notations in which a provider can take a grammar.
 
-``gbnf`` is llama.cpp's, ``ebnf`` xgrammar's, ``lark`` that of OpenAI's custom tools and of llguidance; ``json_schema`` is a
-strict JSON schema, as text, for providers that take nothing else.
+``gbnf`` is llama.cpp's, ``ebnf`` xgrammar's, ``lark`` that of OpenAI's custom tools and of llguidance; ``json_schema``
+is a strict JSON schema, as text, for providers that take nothing else.
 """
 
 
