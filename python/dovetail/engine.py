@@ -19,7 +19,9 @@ from dovetail.life import Life
 from dovetail.limits import Limits
 from dovetail.models.provider import open_model
 from dovetail.planner import MAX_TOOLS_SHOWN, Planner, ToolShow
+from dovetail.run_options import RunOptions
 from dovetail.runs import Run
+from dovetail.strategies import choose_strategy
 from dovetail.tool_set import ToolSet
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from dovetail.examples import Example
     from dovetail.models.protocol import Model
     from dovetail.retrieval import Retriever
+    from dovetail.run_options import StrategyName
     from dovetail.tool_set import ToolSource
 
 __all__ = ["Engine"]
@@ -45,6 +48,9 @@ class Engine:
         joiner: the model that joins outputs into an answer; the planner's if None.
         examples: plans to learn from; the two nearest to a question are shown to the planner.
         limits: the bounds of each run.
+        strategy: how the answer of each run is found: ``compile``, or ``plan-only`` (see ``docs/runs.md``).
+        notes: what the planner and the joiner are told besides: the house style, today's date.
+        replan_on_failure: whether a failed task leads to another plan before anything is joined.
         require_approval: which calls need approval although their tools do not say so: see `ApprovalRules`.
         on_approval: awaited for each call that needs approval; what it returns is the decision, None leaves it to
             whoever calls `Run.approve` or `Run.reject`. If it fails, the call is rejected.
@@ -53,7 +59,7 @@ class Engine:
         max_tools_shown: how many tools the planner is shown without a choice.
 
     Raises:
-        UsageError: a tool, a model, a limit or a rule cannot be used.
+        UsageError: a tool, a model, a limit, an option or a rule cannot be used.
     """
 
     def __init__(
@@ -64,6 +70,9 @@ class Engine:
         joiner: str | Model | None = None,
         examples: Sequence[Example] = (),
         limits: Limits | None = None,
+        strategy: StrategyName = "compile",
+        notes: str = "",
+        replan_on_failure: bool = False,
         require_approval: Iterable[ApprovalRule] = (),
         on_approval: Callable[[Run, ApprovalRequest], Awaitable[Approve | Reject | None]] | None = None,
         retriever: Retriever | None = None,
@@ -73,6 +82,8 @@ class Engine:
         self._on_approval = on_approval
         self.tools = tools if isinstance(tools, ToolSet) else ToolSet.of(tools)
         self.limits = limits or Limits()
+        self._options = RunOptions(strategy=strategy, notes=notes, replan_on_failure=replan_on_failure)
+        choose_strategy(strategy)
         # Compiling the schemas now lets a bad one fail here and not in the first run.
         _ = self.tools.core
         self._opened: list[Model] = []
@@ -103,6 +114,9 @@ class Engine:
         *,
         run_id: str | None = None,
         limits: Limits | None = None,
+        strategy: StrategyName | None = None,
+        notes: str | None = None,
+        replan_on_failure: bool | None = None,
         tools: ToolSet | None = None,
         model: Model | None = None,
         joiner: Model | None = None,
@@ -116,6 +130,9 @@ class Engine:
             question: what to answer.
             run_id: the run's name; a new one if None.
             limits: the bounds of this run.
+            strategy: how its answer is found.
+            notes: what its planner and its joiner are told besides.
+            replan_on_failure: whether a failed task leads to another plan before anything is joined.
             tools: the tools that its plans may call.
             model: the model that plans it.
             joiner: the model that joins its outputs; ``model`` if that is given and this is not.
@@ -124,7 +141,8 @@ class Engine:
             traceparent: the W3C trace context of whoever asks, given on to executors.
 
         Raises:
-            UsageError: the question is empty, or no text; or the schema of a tool does not compile.
+            UsageError: the question is empty, or no text; an option cannot be used; or the schema of a tool does not
+                compile.
         """
         if not question.strip():
             raise UsageError("the question is empty")
@@ -136,6 +154,7 @@ class Engine:
         if tools is not None or model is not None or examples is not None:
             shown = self._examples if examples is None else examples
             planner = Planner(model or planner.model, self.tools if tools is None else tools, shown, self._show)
+        options = self._options.but(strategy=strategy, notes=notes, replan_on_failure=replan_on_failure)
         run_id = run_id or f"run-{uuid.uuid4().hex[:12]}"
         journal = MemoryJournal()
         life = Life(
@@ -145,6 +164,7 @@ class Engine:
             planner=planner,
             joiner=joiner or model or self._joiner,
             limits=limits or self.limits,
+            options=options,
             journal=journal,
             gates=self._gates,
             metadata=metadata,

@@ -20,12 +20,12 @@ from dovetail.books import StoppedError
 from dovetail.calls import Calls
 from dovetail.durations import duration_of
 from dovetail.joiner import LAST_WORDS_SECONDS
-from dovetail.model_call import ModelCall
+from dovetail.plan_text import Plan
 from dovetail.progress import Progress
-from dovetail.v1 import Failure, FailureReason, Purpose
+from dovetail.v1 import Failure, FailureReason
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import Iterable
 
     from dovetail.approval_rules import ApprovalRules
     from dovetail.approvals import Ask
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from dovetail.call import Call
     from dovetail.gates import Gates
     from dovetail.journal import Fact
-    from dovetail.planner import Planner
+    from dovetail.plan_text import PlanText
     from dovetail.progress import TaskRecord
     from dovetail.tool_set import ToolSet
 
@@ -56,137 +56,144 @@ class Execution:
 
     Args:
         run_id: the run's name.
-        question: what it is to answer.
         tools: the tools that its plans may call.
-        planner: what writes its plans.
         books: where its facts go, and its limits.
         gates: what the policies of its tools share over all runs.
         traceparent: the W3C trace context of whoever asked.
 
     Attributes:
         progress: what is known of its tasks.
-        plan: the number of the latest plan.
+        plan: the latest plan.
     """
 
     def __init__(
         self,
         run_id: str,
-        question: str,
         tools: ToolSet,
-        planner: Planner,
         books: Books,
         gates: Gates,
         traceparent: str,
     ) -> None:
         self.progress = Progress()
-        self.plan = 0
-        self._question = question
+        self.plan = Plan(0)
         self._tools = tools
-        self._planner = planner
         self._books = books
         self._machine = _core.Machine(tools.core, max_tasks=books.limits.max_tasks)
         self._calls = Calls(self, run_id, books.limits.max_parallel_calls, gates, traceparent)
         self._approvals = Approvals(tools, self)
-        # Of the current plan: when all its tasks are settled, what it lacks, and the task that is the answer.
-        self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._shortfall: str | None = None
-        self._answer_task: int | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._defect: BaseException | None = None
+        # Done once nothing is on its way: made when somebody waits for it.
+        self._settled: asyncio.Future[None] | None = None
+
+    @property
+    def next_id(self) -> int:
+        """The lowest id that a task of the next plan may have."""
+        return self._machine.next_id
 
     # The first loop: model text to the machine ----------------------------------------------------------------
 
-    async def make_plan(self, reason: str | None) -> str | None:
-        """Have a plan written and run it while it is written, until all its tasks are settled.
+    async def read(self, text: PlanText) -> Plan:
+        """Run another plan while it is written; what is left of earlier ones goes on.
 
         Returns:
-            What the plan lacks, if it is none or was cut off.
+            The plan, once it is closed. Its tasks may still be on their way: see `settle`.
+
+        Raises:
+            StoppedError: its model failed before its first task.
         """
         await self.stop_reading()
-        self.plan += 1
-        self._shortfall = None
-        self._answer_task = None
-        self._settled = asyncio.get_running_loop().create_future()
-        planner, first_id = self._planner, self._machine.next_id
-        max_tokens = self._books.tokens_left()
-        shown = planner.shown(self._question, reason)
-        narrowed = shown.names if len(shown) < len(self._tools) else None
-        self._books.record(
-            "plan_started", plan=self.plan, model=planner.model.name, first_task_id=first_id, tools=narrowed
-        )
-        call = ModelCall(planner.model, Purpose.PURPOSE_PLAN, self.plan)
-        text = planner.ask(
-            call,
-            self._question,
-            self.progress,
-            shown=shown,
-            first_id=first_id,
-            replan_because=reason,
-            max_tokens=max_tokens,
-        )
-        self._reader = asyncio.create_task(self._read_plan(call, text))
+        plan = self.plan = Plan(self.plan.number + 1)
+        started = {
+            "plan": plan.number,
+            "model": text.model,
+            "first_task_id": self._machine.next_id,
+            "tools": text.tools,
+            "grammar": text.grammar or None,
+            "repair": text.repair or None,
+        }
+        self._books.record("plan_started", **started)
+        self._reader = asyncio.create_task(self._read(text, plan))
         self._reader.add_done_callback(self._reader_done)
-        await self._settled
-        if call.failure is not None and not any(task.plan == self.plan for task in self.progress.tasks):
-            raise StoppedError(call.failure.reason, call.failure.message)
-        return self._shortfall
+        await plan.closed
+        if text.call is not None and text.call.failure is not None and not plan.tasks:
+            raise StoppedError(text.call.failure.reason, text.call.failure.message)
+        return plan
 
-    async def _read_plan(self, call: ModelCall, text: AsyncGenerator[str, None]) -> None:
+    async def settle(self) -> None:
+        """Wait until every task that was planned has succeeded, failed or been skipped."""
+        if self._defect is not None:
+            raise self._defect
+        if self._machine.unsettled:
+            self._settled = asyncio.get_running_loop().create_future()
+            await self._settled
+
+    async def _read(self, text: PlanText, plan: Plan) -> None:
         """The first loop: model text to the machine."""
         machine = self._machine
         unrecorded: list[str] = []
         try:
-            async with asyncio.timeout(None) as last_words, aclosing(text) as pieces:
+            async with asyncio.timeout(None) as last_words, aclosing(text.pieces) as pieces:
                 async for piece in pieces:
                     unrecorded.append(piece)
                     if steps := machine.feed(piece):
                         self._follow(steps, unrecorded)
-                        if machine.closed and last_words.when() is None:
+                        if plan.closed.done() and last_words.when() is None:
                             last_words.reschedule(asyncio.get_running_loop().time() + LAST_WORDS_SECONDS)
                         # A stream that has its text at hand would not let the calls begin.
                         await asyncio.sleep(0)
         except TimeoutError:
             pass  # the plan is closed, and its model goes on and on
         finally:
-            cut_off = call.cut_off and not machine.closed
+            call = text.call
+            cut_off = call is not None and call.cut_off and not plan.closed.done()
             if cut_off:
-                why = call.failure.message if call.failure else "the model reached its limit of tokens"
-                self._shortfall = f"the plan was cut off: {why}"
+                why = call.failure.message if call and call.failure else "the model reached its limit of tokens"
+                plan.shortfall = f"the plan was cut off: {why}"
             steps = machine.finish(cut_off=cut_off)
-            if call.failure is not None:  # the failure says it: that there is no plan is no second one
+            if call is not None and call.failure is not None:  # that says it: that there is no plan is no second one
                 steps = [step for step in steps if not _is_empty_plan(step)]
             self._follow(steps, unrecorded)
-            self._books.model_call_ended(call)
+            if call is not None:
+                self._books.model_call_ended(call)
 
     def _reader_done(self, reader: asyncio.Task[None]) -> None:
-        if not reader.cancelled() and (error := reader.exception()) and not self._settled.done():
-            self._settled.set_exception(error)
+        """A defect must end the run: nothing would settle the tasks that it left behind."""
+        if reader.cancelled() or (error := reader.exception()) is None:
+            return
+        self._defect = error
+        for awaited in (self.plan.closed, self._settled):
+            if awaited is not None and not awaited.done():
+                awaited.set_exception(error)
 
     async def stop_reading(self) -> None:
         """Wait for the end of a planner that has closed its plan; one that has not is stopped."""
         if self._reader is not None and not self._reader.done():
-            if not self._machine.closed:
+            if not self.plan.closed.done():
                 self._reader.cancel()
             await asyncio.wait({self._reader}, timeout=2 * LAST_WORDS_SECONDS)
 
     def _follow(self, steps: Iterable[_core.Step], text: list[str] | None = None, *facts: Fact) -> None:
         """Turn what the machine says into events, then into calls. The second loop begins here."""
         recorded = list(facts)
+        plan = self.plan
         if text:
             whole = "".join(text)
             text.clear()
             cuts = range(0, len(whole), _LONGEST_TEXT)
-            recorded += [("plan_text", {"plan": self.plan, "text": whole[at : at + _LONGEST_TEXT]}) for at in cuts]
+            recorded += [("plan_text", {"plan": plan.number, "text": whole[at : at + _LONGEST_TEXT]}) for at in cuts]
         ready: list[_core.Ready] = []
         need_approval: dict[int, str] = {}
+        closed = False
         todo = list(steps)
         for step in todo:  # which grows while it is read: an output that is used again makes more tasks ready
             if isinstance(step, _core.Ready) and (failure := _too_large(step.arguments)):
                 recorded.append(self.progress.failed(step.task_id, failure))
                 todo += self._machine.fail(step.task_id)
                 continue
-            recorded += self.progress.facts(step, self.plan)
+            recorded += self.progress.facts(step, plan.number)
             if isinstance(step, _core.Ready):
-                if self.plan == 1 or (earlier := self._reusable(step)) is None:
+                if plan.number == 1 or (earlier := self._reusable(step)) is None:
                     ready.append(step)
                     if (why := self._approvals.reason(step)) is not None:
                         need_approval[step.task_id] = why
@@ -195,10 +202,15 @@ class Execution:
                     output = earlier.output_json or "null"
                     recorded.append(self.progress.succeeded(step.task_id, output, reused=earlier.task_id))
                     todo += self._machine.succeed(step.task_id, output)
+            elif isinstance(step, _core.Planned):
+                plan.tasks += 1
             elif isinstance(step, _core.Closed):
-                self._answer_task = step.answer_task
-            elif _is_empty_plan(step) and self._shortfall is None:
-                self._shortfall = "the model wrote no plan"
+                plan.answer_task = step.answer_task
+                closed = True
+            elif _is_empty_plan(step) and plan.shortfall is None:
+                plan.shortfall = "the model wrote no plan"
+            elif isinstance(step, _core.Diagnostic) and step.severity == "error":
+                plan.errors.append(step)
         if recorded:
             self._books.journal.append(*recorded)
         if self._tools.has_sequential:
@@ -210,7 +222,9 @@ class Execution:
                 self._calls.start(step.task_id, self._tools[step.tool], step.arguments)
         if self._tools.has_sequential:
             self._skip(todo, ready)
-        if self._machine.closed and self._machine.unsettled == 0 and not self._settled.done():
+        if closed and not plan.closed.done():
+            plan.closed.set_result(None)
+        if self._settled is not None and not self._settled.done() and not self._machine.unsettled:
             self._settled.set_result(None)
 
     def _expect(self, steps: Iterable[_core.Step]) -> None:
@@ -233,7 +247,7 @@ class Execution:
         """The task of an earlier plan that made the same call, if it need not be made again."""
         if not self._tools[step.tool].read_only:
             return None
-        return self.progress.same_call(step, before_plan=self.plan)
+        return self.progress.same_call(step, before_plan=self.plan.number)
 
     # The third loop: outputs to the machine -------------------------------------------------------------------
 
@@ -326,7 +340,7 @@ class Execution:
         if answer.lstrip().startswith('"'):  # anything else is its own text, and may be more than a parser takes
             with contextlib.suppress(ValueError):  # JSON has halves of surrogate pairs, text has not
                 text = from_json(answer)
-        return NamedAnswer(text, self._answer_task)
+        return NamedAnswer(text, self.plan.answer_task)
 
     async def stop(self, *, reading: bool) -> None:
         """Stop the calls that are out; with ``reading`` also the planner, even in the middle of its last words."""

@@ -1,6 +1,7 @@
-"""The life of a run: plan, wait until all tasks are settled, join, and if the joiner asks for it plan again.
+"""The life of a run: its beginning, its deadline, its cancellation and its end.
 
-How a plan is run while it is written is in `dovetail.execution`.
+How its answer is found is its strategy's business (`dovetail.strategies`); how a plan is run while it is written, that
+of `dovetail.execution`.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from dovetail import _core
 from dovetail.books import Books, StoppedError
 from dovetail.execution import Execution
-from dovetail.joiner import ask_joiner
-from dovetail.model_call import ModelCall
-from dovetail.v1 import Failure, FailureReason, Purpose, RunState, Strategy
+from dovetail.run_options import strategy_to_wire
+from dovetail.strategies import choose_strategy
+from dovetail.strategies.strategy import Means
+from dovetail.v1 import Failure, FailureReason, RunState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from dovetail.limits import Limits
     from dovetail.models.protocol import Model
     from dovetail.planner import Planner
+    from dovetail.run_options import RunOptions
     from dovetail.tool_set import ToolSet
 
 __all__ = ["Life"]
@@ -42,6 +44,7 @@ class Life:
         planner: what writes its plans.
         joiner: the model that joins outputs into an answer.
         limits: its bounds.
+        options: what is asked of it besides.
         journal: where its events go.
         gates: what the policies of its tools share over all runs.
         metadata: what whoever asked attached to it.
@@ -49,6 +52,9 @@ class Life:
 
     Attributes:
         execution: its plans and their tasks.
+
+    Raises:
+        UsageError: there is no such strategy.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class Life:
         planner: Planner,
         joiner: Model,
         limits: Limits,
+        options: RunOptions,
         journal: MemoryJournal,
         gates: Gates,
         metadata: Mapping[str, str] | None = None,
@@ -71,10 +78,13 @@ class Life:
         self._planner = planner
         self._joiner = joiner
         self._limits = limits
+        self._options = options
         self._journal = journal
         self._metadata = metadata
         self._books = Books(journal, limits)
-        self.execution = Execution(run_id, question, tools, planner, self._books, gates, traceparent)
+        self.execution = Execution(run_id, tools, self._books, gates, traceparent)
+        means = Means(question, options, tools, planner, joiner, self._books, self.execution)
+        self._strategy = choose_strategy(options.strategy)(means)
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> asyncio.Task[None]:
@@ -83,8 +93,9 @@ class Life:
             "run_started",
             run_id=self._run_id,
             question=self._question,
-            strategy=Strategy.STRATEGY_COMPILE,
+            strategy=strategy_to_wire(self._options.strategy),
             model=self._planner.model.name,
+            joiner=self._joiner.name if self._options.strategy == "compile" else None,
             tools=self._tools.names,
             limits=self._limits.to_proto(),
             metadata=self._metadata or None,
@@ -108,7 +119,7 @@ class Life:
         """From the question to the last event. Never raises but for its own cancellation."""
         try:
             async with asyncio.timeout(self._limits.deadline):
-                await self._find_answer()
+                await self._strategy.find_answer()
             state, failure = RunState.RUN_STATE_ANSWERED, None
         except StoppedError as stopped:
             state, failure = RunState.RUN_STATE_FAILED, stopped.failure
@@ -124,57 +135,6 @@ class Life:
             state = RunState.RUN_STATE_FAILED
             failure = Failure(reason=FailureReason.FAILURE_REASON_INTERNAL, message=f"{type(error).__name__}: {error}")
         await self._end(state, failure)
-
-    async def _find_answer(self) -> None:
-        reason: str | None = None
-        while True:
-            shortfall = await self.execution.make_plan(reason)
-            if shortfall is None and (answer := self.execution.answer()) is not None:
-                self._books.record("run_answered", answer=answer.text, answer_task=answer.task_id)
-                return
-            reason = shortfall or await self._join()
-            if reason is None:
-                return
-            if self._limits.max_replans is not None and self.execution.plan > self._limits.max_replans:
-                break
-            self._books.record("replan_requested", plan=self.execution.plan, reason=reason)
-        if not self.execution.progress.tasks:
-            raise StoppedError(FailureReason.FAILURE_REASON_EMPTY_PLAN, reason)
-        if await self._join(must_answer=True) is not None:
-            message = f"the joiner found no answer after {self.execution.plan} plans: {reason}"
-            raise StoppedError(FailureReason.FAILURE_REASON_LIMIT_EXCEEDED, message)
-
-    async def _join(self, *, must_answer: bool = False) -> str | None:
-        """Have the outputs joined into an answer.
-
-        Returns:
-            Why another plan is needed, if the joiner says so.
-        """
-
-        def hear(step: _core.ReplyStep) -> None:
-            if isinstance(step, _core.AnswerPiece):
-                self._books.record("answer_text", text=step.text)
-            elif isinstance(step, _core.Verdict) and step.kind == "finish" and step.text:
-                self._books.record("run_answered", answer=step.text, incomplete=must_answer)
-
-        joiner = self._joiner
-        if self._limits.max_tokens is not None:
-            await self.execution.stop_reading()  # the planner's tokens are counted when it ends
-        max_tokens = self._books.tokens_left()
-        self._books.record("join_started", plan=self.execution.plan, model=joiner.name)
-        call = ModelCall(joiner, Purpose.PURPOSE_JOIN, self.execution.plan)
-        observations = self.execution.progress.observations()
-        try:
-            verdict = await ask_joiner(
-                call, self._question, observations, must_answer=must_answer, max_tokens=max_tokens, on_step=hear
-            )
-        finally:
-            self._books.model_call_ended(call)
-        if verdict is None and call.failure is not None:
-            raise StoppedError(call.failure.reason, call.failure.message)
-        if verdict is None or (verdict.kind == "finish" and not verdict.text):
-            raise StoppedError(FailureReason.FAILURE_REASON_EMPTY_PLAN, f"the joiner {joiner.name} wrote no answer")
-        return None if verdict.kind == "finish" else verdict.text or "the joiner gave no reason"
 
     async def _end(self, state: RunState, failure: Failure | None) -> None:
         """Close what is open, and record the end: of what was on its way, and of the run."""

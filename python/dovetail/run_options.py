@@ -1,0 +1,61 @@
+"""What may be asked of a run besides its question: how its answer is found, and what it must be like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, get_args
+
+from dovetail.errors import UsageError
+from dovetail.v1 import Strategy
+
+__all__ = ["STRATEGY_NAMES", "RunOptions", "StrategyName", "strategy_to_wire"]
+
+StrategyName = Literal["compile", "plan-only", "react", "tool-calls"]
+"""How a run finds its answer. See `dovetail.strategies`."""
+
+STRATEGY_NAMES: Final[tuple[StrategyName, ...]] = get_args(StrategyName)
+
+_WIRE: Final = {
+    "compile": Strategy.STRATEGY_COMPILE,
+    "plan-only": Strategy.STRATEGY_PLAN_ONLY,
+    "react": Strategy.STRATEGY_REACT,
+    "tool-calls": Strategy.STRATEGY_TOOL_CALLS,
+}
+
+_MOST_NOTES: Final = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What is asked of a run.
+
+    Raises:
+        UsageError: the strategy is not known, or the notes are longer than 16 KiB of UTF-8.
+    """
+
+    strategy: StrategyName = "compile"
+    """How the answer is found."""
+    notes: str = ""
+    """What the planner and the joiner are told besides: the house style, today's date."""
+    replan_on_failure: bool = False
+    """Whether a failed task leads to another plan before anything is joined."""
+
+    def __post_init__(self) -> None:
+        if self.strategy not in STRATEGY_NAMES:
+            known = ", ".join(STRATEGY_NAMES)
+            raise UsageError(f"there is no strategy {self.strategy!r}; strategies are {known}")
+        if len(self.notes.encode(errors="replace")) > _MOST_NOTES:
+            raise UsageError(f"notes have {len(self.notes.encode(errors='replace')):,} bytes; at most {_MOST_NOTES:,}")
+
+    def but(self, **given: Any) -> RunOptions:
+        """These options, but for those that are given and not None.
+
+        Raises:
+            UsageError: one cannot be used.
+        """
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
+
+
+def strategy_to_wire(name: StrategyName) -> Strategy:
+    """The strategy as an event carries it."""
+    return _WIRE[name]
