@@ -11,12 +11,13 @@ import uuid
 from typing import TYPE_CHECKING
 
 from dovetail.approval_rules import ApprovalRules
-from dovetail.call import HeldBackend, begin
+from dovetail.call import begin
 from dovetail.errors import UsageError
 from dovetail.gates import Gates
 from dovetail.journal import MemoryJournal
 from dovetail.life import Life
 from dovetail.limits import Limits
+from dovetail.live_tools import held_by
 from dovetail.models.provider import open_model
 from dovetail.planner import MAX_TOOLS_SHOWN, Planner, ToolShow
 from dovetail.run_options import RunOptions
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from dovetail.approval_rules import ApprovalRule
     from dovetail.approvals import ApprovalRequest, Approve, Reject
+    from dovetail.call import HeldBackend
     from dovetail.examples import Example
     from dovetail.models.protocol import Model
     from dovetail.retrieval import Retriever
@@ -43,7 +45,8 @@ class Engine:
     """Answers questions with one set of tools and one model. An asynchronous context manager.
 
     Args:
-        tools: the tools that plans may call: functions, tools, modules, SPECs (see `ToolSet.of`).
+        tools: the tools that plans may call: functions, tools, modules, SPECs (see `ToolSet.of`). Those of MCP servers
+            take a while: in an event loop, give ``await ToolSet.load([...])``.
         model: the model that plans, as ``provider:name`` or a `Model`.
         joiner: the model that joins outputs into an answer; the planner's if None.
         examples: plans to learn from; the two nearest to a question are shown to the planner.
@@ -80,26 +83,39 @@ class Engine:
     ) -> None:
         self._rules = ApprovalRules(require_approval)
         self._on_approval = on_approval
-        self.tools = tools if isinstance(tools, ToolSet) else ToolSet.of(tools)
+        self._tools = tools if isinstance(tools, ToolSet) else ToolSet.of(tools)
         self.limits = limits or Limits()
         self._options = RunOptions(strategy=strategy, notes=notes, replan_on_failure=replan_on_failure)
         choose_strategy(strategy)
         # Compiling the schemas now lets a bad one fail here and not in the first run.
-        _ = self.tools.core
+        _ = self._tools.core
         self._opened: list[Model] = []
         planner = self._open(model)
         self._examples = examples
         self._show = ToolShow(retriever, max_tools_shown)
-        self._show.of(self.tools, "")  # a large set is indexed now, and not while the first run waits
-        self._planner = Planner(planner, self.tools, examples, self._show)
+        self._show.of(self._tools, "")  # a large set is indexed now, and not while the first run waits
+        self._planner = Planner(planner, self._tools, examples, self._show)
         self._joiner = planner if joiner is None else self._open(joiner)
         self._lives: set[Life] = set()
         self._gates = Gates(begin)
-        self._held: list[HeldBackend] = []
-        for tool in self.tools:
-            if isinstance(tool.backend, HeldBackend):
-                tool.backend.hold()
-                self._held.append(tool.backend)
+        self._held: set[HeldBackend] = set()
+        self._hold(self._tools)
+
+    @property
+    def tools(self) -> ToolSet:
+        """The tools of a run that is started now. Where an MCP server has changed its tools, this is another set."""
+        current = self._tools.current()
+        if current is not self._tools:
+            self._hold(current)
+            self._planner = Planner(self._planner.model, current, self._examples, self._show)
+            self._tools = current
+        return self._tools
+
+    def _hold(self, tools: ToolSet) -> None:
+        for held in held_by(tools):
+            if held not in self._held:
+                held.hold()
+                self._held.add(held)
 
     def _open(self, model: str | Model) -> Model:
         if not isinstance(model, str):
@@ -117,6 +133,7 @@ class Engine:
         strategy: StrategyName | None = None,
         notes: str | None = None,
         replan_on_failure: bool | None = None,
+        options: RunOptions | None = None,
         tools: ToolSet | None = None,
         model: Model | None = None,
         joiner: Model | None = None,
@@ -133,6 +150,7 @@ class Engine:
             strategy: how its answer is found.
             notes: what its planner and its joiner are told besides.
             replan_on_failure: whether a failed task leads to another plan before anything is joined.
+            options: all of these at once, in place of the engine's.
             tools: the tools that its plans may call.
             model: the model that plans it.
             joiner: the model that joins its outputs; ``model`` if that is given and this is not.
@@ -150,17 +168,18 @@ class Engine:
             question.encode()
         except UnicodeEncodeError as error:
             raise UsageError(f"the question is no text that can be sent: {error}") from error
+        current = self.tools if tools is None else tools
         planner = self._planner
         if tools is not None or model is not None or examples is not None:
             shown = self._examples if examples is None else examples
-            planner = Planner(model or planner.model, self.tools if tools is None else tools, shown, self._show)
-        options = self._options.but(strategy=strategy, notes=notes, replan_on_failure=replan_on_failure)
+            planner = Planner(model or planner.model, current, shown, self._show)
+        options = (options or self._options).but(strategy=strategy, notes=notes, replan_on_failure=replan_on_failure)
         run_id = run_id or f"run-{uuid.uuid4().hex[:12]}"
         journal = MemoryJournal()
         life = Life(
             run_id,
             question,
-            tools=self.tools if tools is None else tools,
+            tools=current,
             planner=planner,
             joiner=joiner or model or self._joiner,
             limits=limits or self.limits,
@@ -190,7 +209,7 @@ class Engine:
         await asyncio.gather(*(life.over() for life in lives))
         for model in self._opened:
             await model.aclose()
-        held, self._held = self._held, []
+        held, self._held = self._held, set()
         for backend in held:
             await backend.release()
 

@@ -17,23 +17,24 @@ from pydantic_core import from_json
 from dovetail import _core
 from dovetail.approvals import Approvals
 from dovetail.books import StoppedError
+from dovetail.call_plan import call_plan
 from dovetail.calls import Calls
 from dovetail.durations import duration_of
 from dovetail.joiner import LAST_WORDS_SECONDS
-from dovetail.plan_text import Plan
+from dovetail.plan_text import Plan, PlanText
 from dovetail.progress import Progress
 from dovetail.v1 import Failure, FailureReason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncGenerator, Iterable, Sequence
 
     from dovetail.approval_rules import ApprovalRules
     from dovetail.approvals import Ask
     from dovetail.books import Books
     from dovetail.call import Call
+    from dovetail.call_plan import AskedCall
     from dovetail.gates import Gates
     from dovetail.journal import Fact
-    from dovetail.plan_text import PlanText
     from dovetail.progress import TaskRecord
     from dovetail.tool_set import ToolSet
 
@@ -120,6 +121,27 @@ class Execution:
             raise StoppedError(text.call.failure.reason, text.call.failure.message)
         return plan
 
+    async def run_calls(self, calls: Sequence[AskedCall], *, model: str, thought: str = "") -> list[TaskRecord]:
+        """Make calls that were asked for one by one: a plan of their own, run until its tasks are settled.
+
+        Args:
+            calls: the calls.
+            model: the model that asked for them, as ``provider:name``.
+            thought: what it thought before.
+
+        Returns:
+            What became of the tasks, one for each call, in their order; fewer if the run may not have so many.
+        """
+        first_id = self._machine.next_id
+
+        async def written() -> AsyncGenerator[str, None]:
+            yield call_plan(calls, first_id, thought)
+
+        await self.read(PlanText(model, written()))
+        await self.settle()
+        planned = (self.progress.task(first_id + index) for index in range(len(calls)))
+        return [task for task in planned if task is not None]
+
     async def settle(self) -> None:
         """Wait until every task that was planned has succeeded, failed or been skipped."""
         if self._defect is not None:
@@ -151,8 +173,10 @@ class Execution:
                 why = call.failure.message if call and call.failure else "the model reached its limit of tokens"
                 plan.shortfall = f"the plan was cut off: {why}"
             steps = machine.finish(cut_off=cut_off)
-            if call is not None and call.failure is not None:  # that says it: that there is no plan is no second one
-                steps = [step for step in steps if not _is_empty_plan(step)]
+            if call is None:  # no model forgot its join()
+                steps = [step for step in steps if not _is_diagnostic(step, "missing_join")]
+            elif call.failure is not None:  # that says it: that there is no plan is no second one
+                steps = [step for step in steps if not _is_diagnostic(step, "empty_plan")]
             self._follow(steps, unrecorded)
             if call is not None:
                 self._books.model_call_ended(call)
@@ -207,7 +231,7 @@ class Execution:
             elif isinstance(step, _core.Closed):
                 plan.answer_task = step.answer_task
                 closed = True
-            elif _is_empty_plan(step) and plan.shortfall is None:
+            elif _is_diagnostic(step, "empty_plan") and plan.shortfall is None:
                 plan.shortfall = "the model wrote no plan"
             elif isinstance(step, _core.Diagnostic) and step.severity == "error":
                 plan.errors.append(step)
@@ -363,5 +387,5 @@ def _too_large(arguments_json: str) -> Failure | None:
     return Failure(reason=FailureReason.FAILURE_REASON_ARGUMENTS_TOO_LARGE, message=message)
 
 
-def _is_empty_plan(step: _core.Step) -> bool:
-    return isinstance(step, _core.Diagnostic) and step.code == "empty_plan"
+def _is_diagnostic(step: _core.Step, code: str) -> bool:
+    return isinstance(step, _core.Diagnostic) and step.code == code

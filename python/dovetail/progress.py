@@ -41,6 +41,10 @@ class Progress:
         """The tasks in the order in which they were planned."""
         return self._tasks.values()
 
+    def task(self, task_id: int) -> TaskRecord | None:
+        """A task, if it was planned."""
+        return self._tasks.get(task_id)
+
     def facts(self, step: _core.Step, plan: int) -> list[Fact]:
         """The facts that a step stands for."""
         if isinstance(step, _core.Ready):

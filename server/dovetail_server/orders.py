@@ -7,8 +7,11 @@ import uuid
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from dovetail.errors import UsageError
 from dovetail.examples import Example
 from dovetail.limits import Limits
+from dovetail.run_options import RunOptions, StrategyName, strategy_to_wire
+from dovetail.strategies import STRATEGIES
 from dovetail.tool_set import ToolSet
 from dovetail.v1 import Strategy
 from dovetail_server.client_tools import ClientTools, inline_tools
@@ -43,6 +46,7 @@ class Order:
     model: Model
     examples: Sequence[Example] | None
     limits: Limits
+    options: RunOptions
     metadata: Mapping[str, str] | None
 
 
@@ -75,9 +79,6 @@ class OrderDesk:
             raise Refusal.invalid_field("client_tools", "can be carried out on a stream only: use StreamRun")
         if not on_stream and request.cancel_on_disconnect:
             raise Refusal.invalid_field("cancel_on_disconnect", "needs a stream: use StreamRun")
-        if request.strategy not in (Strategy.STRATEGY_UNSPECIFIED, Strategy.STRATEGY_COMPILE):
-            what = f"{request.strategy} is not known to this server; STRATEGY_COMPILE is"
-            raise Refusal.invalid_field("strategy", what)
         metadata = dict(request.metadata) if request.metadata else None
         if metadata is not None:
             _check_metadata(metadata)
@@ -90,6 +91,7 @@ class OrderDesk:
             model=self._model(request.model),
             examples=_examples(request.examples) if request.examples else None,
             limits=self._bounded(request.limits) if request.HasField("limits") else self._limits,
+            options=_options(request),
             metadata=metadata,
         )
 
@@ -138,6 +140,28 @@ class OrderDesk:
                 raise Refusal.invalid_field(f"limits.{bound.name}", f"is {value:g}; it must be above 0")
             bounds[bound.name] = value if ours is None else min(value, ours)
         return Limits(**bounds)  # type: ignore[arg-type]  # each has the type of its bound
+
+
+def _options(request: v1.CreateRunRequest) -> RunOptions:
+    try:
+        return RunOptions(
+            strategy=_strategy(request.strategy),
+            notes=request.notes,
+            replan_on_failure=request.replan_on_failure,
+        )
+    except UsageError as error:
+        raise Refusal.invalid_field("notes", str(error)) from None
+
+
+def _strategy(asked: Strategy) -> StrategyName:
+    if asked == Strategy.STRATEGY_UNSPECIFIED:
+        return "compile"
+    offered = {strategy_to_wire(name): name for name in STRATEGIES}
+    if asked not in offered:
+        shown = Strategy.Name(asked) if asked in Strategy.values() else str(asked)
+        known = ", ".join(map(Strategy.Name, offered))
+        raise Refusal.invalid_field("strategy", f"{shown} is not offered by this server; it offers {known}")
+    return offered[asked]
 
 
 def _check_metadata(metadata: Mapping[str, str]) -> None:

@@ -176,6 +176,7 @@ class RunService(RunServiceServicer):
                     order.question,
                     run_id=order.run_id,
                     limits=order.limits,
+                    options=order.options,
                     tools=order.tools,
                     model=order.model,
                     joiner=self._joiner,
