@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dovetail.call import Call
     from dovetail.tools import Tool
-    from dovetail.v1 import ClientToolResult, ToolSpec
+    from dovetail.v1 import ClientToolProgress, ClientToolResult, ToolSpec
 
 __all__ = ["ClientMailbox", "ClientTools", "inline_tools"]
 
@@ -143,6 +143,12 @@ class ClientTools:
         if self._mailbox is not None and self._mailbox.calls.pop(call.call_id, None) is None:
             self._mailbox.cancelled.append(call.call_id)
             self._mailbox.wake()
+
+    def report(self, progress: ClientToolProgress) -> None:
+        """The client says how far a call is; of one that was not sent, or is over, nothing is to be told."""
+        if progress.call_id in self._started:
+            fraction = progress.fraction if progress.HasField("fraction") else None
+            self._out[progress.call_id].progress(fraction, progress.message)
 
     def settle(self, result: ClientToolResult) -> None:
         """The client says how a call ended; what is not waited for is ignored."""

@@ -198,6 +198,8 @@ class RunService(RunServiceServicer):
                 match request.WhichOneof("message"):
                     case "tool_result" if hosted.client_tools is not None:
                         hosted.client_tools.settle(request.tool_result)
+                    case "tool_progress" if hosted.client_tools is not None:
+                        hosted.client_tools.report(request.tool_progress)
                     case "approval":
                         try:
                             _resolve(hosted.run, request.approval)

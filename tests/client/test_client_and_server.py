@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 from scripted_server import PATIENCE, within
 
 from dovetail import (
     AlreadyExistsError,
+    CallContext,
     Client,
     InvalidRequestError,
     Limits,
@@ -18,7 +20,7 @@ from dovetail import (
     tool,
     v1,
 )
-from dovetail.v1 import RunState
+from dovetail.v1 import FailureReason, RunState
 from live import serving
 
 pytestmark = pytest.mark.anyio
@@ -44,6 +46,57 @@ async def delete(path: str) -> str:
 
 
 ANSWERED = "1. double(21)\n2. join($1)"
+
+
+async def test_a_tool_of_the_client_tells_how_far_it_is_from_the_loop_and_from_a_thread() -> None:
+    told = threading.Event()
+
+    @tool
+    async def download(url: str, call: CallContext) -> str:
+        """Downloads."""
+        call.report(0.5, "half of it")
+        return url
+
+    @tool
+    def unpack(path: str, call: CallContext) -> str:
+        """Unpacks."""
+        call.report(message=f"unpacking {path} of run {call.run_id}")
+        assert told.wait(PATIENCE)
+        return path
+
+    async with serving() as live, Client(live.address) as client:
+        question = '1. download("u")\n2. unpack("$1")\n3. join($2)'
+        run = await within(client.stream(question, run_id="mine", client_tools=[download, unpack]))
+        progress = []
+        async with asyncio.timeout(PATIENCE):
+            async for event in run.events():
+                if event.HasField("call_progressed"):
+                    progress.append(event.call_progressed)
+                    if event.call_progressed.task_id == 2:
+                        told.set()
+        assert await within(run.answer()) == "u"
+    assert [(one.task_id, one.fraction, one.message) for one in progress] == [
+        (1, 0.5, "half of it"),
+        (2, 0.0, "unpacking u of run mine"),
+    ]
+
+
+async def test_the_idle_timeout_of_a_clients_tool_holds_while_it_is_silent_and_not_while_it_reports() -> None:
+    @tool(idle_timeout=0.2)
+    async def work(reports: int, call: CallContext) -> int:
+        """Works."""
+        for _ in range(reports):
+            await asyncio.sleep(0.05)  # what it takes
+            call.report()
+        if not reports:
+            await asyncio.Event().wait()
+        return reports
+
+    async with serving() as live, Client(live.address) as client:
+        run = await within(client.stream("1. work(8)\n2. work(0)\n3. join($1)", client_tools=[work]))
+        assert await within(run.answer()) == "8"
+        failed = [event.task_failed async for event in run.events() if event.HasField("task_failed")]
+    assert [(one.task_id, one.failure.reason) for one in failed] == [(2, FailureReason.FAILURE_REASON_TIMEOUT)]
 
 
 async def test_a_run_is_created_once_however_often_it_is_asked_for() -> None:

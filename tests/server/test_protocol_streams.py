@@ -238,6 +238,41 @@ async def test_the_time_of_a_clients_call_ends_at_the_server() -> None:
         assert failures(stream.events) == {1: "TIMEOUT"}
 
 
+async def test_a_client_tells_how_far_its_calls_are_and_what_is_no_call_is_ignored() -> None:
+    async with serving() as live, streaming(live, ONE, client_tools=[MINE]) as stream:
+        call = await stream.one_call()
+        for progress in (
+            v1.ClientToolProgress(call_id="never was", fraction=0.1),
+            v1.ClientToolProgress(call_id=call.call_id, fraction=7, message="x" * 2_000),
+        ):
+            await stream.send(tool_progress=progress)
+        await stream.fact("call_progressed")
+        await stream.settle(call)
+        await stream.send(tool_progress=v1.ClientToolProgress(call_id=call.call_id, message="late"))
+        assert await stream.end() == OK
+    told = [event.call_progressed for event in stream.events if event.HasField("call_progressed")]
+    assert [(one.task_id, one.call_id, one.fraction) for one in told] == [(1, "1.1", 1.0)]
+    assert 900 < len(told[0].message) <= 1_000
+
+
+async def test_progress_of_a_clients_call_puts_off_its_idle_timeout() -> None:
+    tool = spec("mine", policy=v1.ToolPolicy(idle_timeout=Duration(nanos=300_000_000)))
+    question = "1. mine(1)\n2. mine(2)\n3. join($1)"
+    async with serving() as live, streaming(live, question, client_tools=[tool]) as stream:
+        calls: list[v1.ClientToolCall] = []
+        while len(calls) < 2:
+            calls += (await stream.receive()).calls
+        heard, silent = calls
+        until = asyncio.get_running_loop().time() + 0.6
+        while asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(0.05)  # which is how often it tells of it
+            await stream.send(tool_progress=v1.ClientToolProgress(call_id=heard.call_id))
+        await stream.settle(heard, "5")
+        assert await stream.end() == OK
+    assert outputs(stream.events) == {heard.task_id: "5"}
+    assert failures(stream.events) == {silent.task_id: "TIMEOUT"}
+
+
 async def test_a_stream_can_cancel_its_run_and_is_told_the_rest() -> None:
     async with serving() as live, streaming(live, ONE, client_tools=[MINE]) as stream:
         call = await stream.one_call()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from dovetail.call_context import CallContext
 from dovetail.failure_text import bounded, failure_text, message_of
 from dovetail.outputs import OutputError
+from dovetail.progress_reports import ProgressReports
 from dovetail.v1 import CallFailure, CallOutcome, ClientToolResult, FailureReason
 
 if TYPE_CHECKING:
@@ -34,9 +35,16 @@ class ClientTools:
         run_id: the run that the calls belong to.
         tools: what can be called.
         send: sends a result up the stream, if there is one.
+        wake: called when there is progress to send.
+
+    Attributes:
+        reports: the progress of the calls.
     """
 
-    def __init__(self, run_id: str, tools: ToolSet, send: Callable[[ClientToolResult], None]) -> None:
+    def __init__(
+        self, run_id: str, tools: ToolSet, send: Callable[[ClientToolResult], None], wake: Callable[[], object]
+    ) -> None:
+        self.reports = ProgressReports(wake)
         self._run_id = run_id
         self._tools = tools
         self._send = send
@@ -98,7 +106,13 @@ class ClientTools:
 
     async def _carry_out(self, call: ClientToolCall, deadline: float | None) -> None:
         call_id = call.call_id
-        context = CallContext(self._run_id, call.task_id, call_id, deadline)
+
+        def report(fraction: float | None, message: str) -> None:
+            # A thread that was abandoned goes on reporting.
+            if call_id in self._out:
+                self.reports.add(call_id, fraction, message)
+
+        context = CallContext(self._run_id, call.task_id, call_id, deadline, report)
         try:
             output = await self._tools[call.tool].call(call.arguments_json, context)
             outcome = CallOutcome(output_json=output)
@@ -129,6 +143,7 @@ class ClientTools:
     def _stop(self, call_id: str) -> None:
         if (timer := self._timers.pop(call_id, None)) is not None:
             timer.cancel()
+        self.reports.drop(call_id)
         self._abandon(self._out.pop(call_id, None))
 
     def _abandon(self, task: asyncio.Task[None] | None) -> None:

@@ -14,7 +14,7 @@ from dovetail.client.failures import broken_stream
 from dovetail.client.patience import Patience
 from dovetail.client.remote_run import Place, RemoteRun, end_of_stream, ended_early
 from dovetail.errors import ServerError, ServerUnavailableError, UsageError
-from dovetail.v1 import ResolveApprovalRequest, RunState, StreamRunRequest, StreamRunResponse
+from dovetail.v1 import ClientToolProgress, ResolveApprovalRequest, RunState, StreamRunRequest, StreamRunResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -43,7 +43,7 @@ class StreamedRun(RemoteRun):
         self._readers: list[asyncio.Future[None]] = []
         self._up: deque[StreamRunRequest] = deque()
         self._up_grown = asyncio.Event()
-        self._tools = ClientTools(request.run_id, tools, self._send)
+        self._tools = ClientTools(request.run_id, tools, self._send, self._up_grown.set)
         self._approvals: Approvals | None = None
         if on_approval is not None:
             self._approvals = Approvals(request.run_id, on_approval, self._resolve_surely, self._give_up)
@@ -149,7 +149,6 @@ class StreamedRun(RemoteRun):
         exchange = self._exchange
         # The server gives the same run to the same request. What was sent before may not have arrived.
         self._up.clear()
-        self._up.append(StreamRunRequest(start=self._request))
         for result in self._tools.results():
             self._send(result)
         call = exchange.runs.StreamRun(metadata=exchange.metadata)
@@ -214,9 +213,17 @@ class StreamedRun(RemoteRun):
 
     async def _write(self, call: Any) -> None:
         try:
+            await call.write(StreamRunRequest(start=self._request))
             while True:
-                while self._up:
-                    await call.write(self._up.popleft())
+                while self._up or self._tools.reports:
+                    # Before the results at hand: the progress of a call that is over is of no use. No more of it than
+                    # there is now, so that a tool which never stops reporting holds up no result.
+                    for _ in range(len(self._tools.reports)):
+                        if (report := self._tools.reports.next()) is not None:
+                            progress = ClientToolProgress(**report._asdict())
+                            await call.write(StreamRunRequest(tool_progress=progress))
+                    for _ in range(len(self._up)):
+                        await call.write(self._up.popleft())
                 self._up_grown.clear()
                 await self._up_grown.wait()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):

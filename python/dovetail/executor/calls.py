@@ -188,7 +188,7 @@ class Calls:
 
     def _stop(self, call: _Call) -> None:
         self._leave(call)
-        self._outbox.drop_progress(call.call_id)
+        self._outbox.reports.drop(call.call_id)
         task = call.task
         if task is not None and not task.done():
             task.cancel()
@@ -216,7 +216,7 @@ class Calls:
         def report(fraction: float | None, message: str) -> None:
             # A thread that was abandoned goes on reporting.
             if not call.over:
-                self._outbox.report(call.call_id, fraction, message)
+                self._outbox.reports.add(call.call_id, fraction, message)
 
         deadline = None if timeout is None else time.monotonic() + timeout
         return CallContext(given.run_id, given.task_id, given.call_id, deadline, report)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from dovetail.failure_text import bounded
+from dovetail.progress_reports import ProgressReports
 from dovetail.v1 import CallFailure
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ __all__ = ["Outbox"]
 
 _MAX_ITEMS: Final = 256
 _MAX_BYTES: Final = 2 * 1024 * 1024
-_LONGEST_PROGRESS: Final = 1_000
 # What a message may have besides outputs: names, numbers, a heartbeat.
 _OVERHEAD: Final = 1_024
 
@@ -30,19 +28,18 @@ class Outbox:
 
     Attributes:
         wake: set when there is something to write; whoever writes clears it.
+        reports: the progress of its calls.
     """
 
     def __init__(self) -> None:
         self.wake = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
+        self.reports = ProgressReports(self.wake.set)
         # By call: the session that it belongs to, and its output or why there is none.
         self._kept: dict[str, tuple[int, str | CallFailure]] = {}
         self._unsent: deque[str] = deque()
         self._max_bytes = _MAX_BYTES
         # More than a server's usual limit cannot come: `max_output_bytes` is bounded where tools go over the wire.
         self._largest_result: float = math.inf
-        self._progress: dict[str, tuple[float | None, str]] = {}
-        self._progress_lock = threading.Lock()
 
     def __contains__(self, call_id: str) -> bool:
         return call_id in self._kept
@@ -74,48 +71,24 @@ class Outbox:
         self._largest_result = max(1, max_message_bytes - _OVERHEAD)
         self._max_bytes = min(self._max_bytes, int(self._largest_result))
 
-    def report(self, call_id: str, fraction: float | None, message: str) -> None:
-        """Have the progress of a call sent, in place of what was not sent yet. May be called from any thread.
-
-        Raises:
-            TypeError: the fraction is no number.
-        """
-        if fraction is not None:
-            fraction = None if math.isnan(fraction) else min(1.0, max(0.0, float(fraction)))
-        text = bounded(str(message), _LONGEST_PROGRESS)
-        with self._progress_lock:
-            is_first = not self._progress
-            self._progress[call_id] = (fraction, text)
-        if is_first:
-            try:
-                self._loop.call_soon_threadsafe(self.wake.set)
-            except RuntimeError:  # the loop was closed in the meantime: nobody listens any more
-                return
-
-    def drop_progress(self, call_id: str) -> None:
-        """Forget the progress of a call that is over."""
-        if self._progress:
-            with self._progress_lock:
-                self._progress.pop(call_id, None)
-
     def fill(self, request: AttachRequest) -> bool:
         """Put what is at hand into a message, as far as it has room: true if there was anything."""
-        size = self._fill_progress(request) if self._progress else 0
+        size = self._fill_progress(request)
         return self._fill_results(request, size) or len(request.progress) > 0
 
     def _fill_progress(self, request: AttachRequest) -> int:
         size = 0
-        with self._progress_lock:
-            for call_id in list(self._progress)[:_MAX_ITEMS]:
-                fraction, message = self._progress.pop(call_id)
-                progress = request.progress.add(call_id=call_id, message=message)
-                if fraction is not None:
-                    progress.fraction = fraction
-                size += len(call_id) + _bytes_of(message)
-                if size > self._max_bytes // 2:
-                    break
-            if self._progress:
-                self.wake.set()
+        # Half of a message at the most: the rest is for results.
+        while len(request.progress) < _MAX_ITEMS and size <= self._max_bytes // 2:
+            report = self.reports.next()
+            if report is None:
+                break
+            progress = request.progress.add(call_id=report.call_id, message=report.message)
+            if report.fraction is not None:
+                progress.fraction = report.fraction
+            size += len(report.call_id) + _bytes_of(report.message)
+        if self.reports:
+            self.wake.set()
         return size
 
     def _fill_results(self, request: AttachRequest, size: int) -> bool:
