@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dovetail.errors import UsageError
 from dovetail.policy import Policy
-from dovetail.tool_set import ToolSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dovetail.tool_set import ToolSet
     from dovetail.tools import Tool
 
 __all__ = ["Policies", "read_policies"]
@@ -90,7 +90,7 @@ class Policies:
         Raises:
             UsageError: a tool cannot be so.
         """
-        return ToolSet(map(self.applied_to, tools)) if self._changes else tools
+        return tools.mapped(self.applied_to) if self._changes else tools
 
     def _check(self, pattern: str, of_tool: Mapping[str, Any]) -> None:
         for name, value in of_tool.items():

@@ -5,14 +5,17 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dovetail.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
-__all__ = ["ToolFilter", "check_names", "is_pattern"]
+__all__ = ["LONGEST_NAME", "ToolFilter", "check_names", "free_name", "is_pattern"]
+
+LONGEST_NAME: Final = 128
+"""How many characters the name of a tool may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,16 @@ def check_names(names: Iterable[str], known: Iterable[str], what: str) -> None:
         near = difflib.get_close_matches(name, every, n=3)
         remedy = f"did you mean {' or '.join(near)}?" if near else f"there are {_some(every)}"
         raise UsageError(f"{what}: there is no tool {name!r}; {remedy}")
+
+
+def free_name(name: str, taken: Container[str]) -> str:
+    """A name like this that is not taken: itself, or with the first number that makes it free, ``search_2``."""
+    free, number = name[:LONGEST_NAME], 1
+    while free in taken:
+        number += 1
+        ending = f"_{number}"
+        free = name[: LONGEST_NAME - len(ending)] + ending
+    return free
 
 
 def _some(names: list[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -12,18 +14,22 @@ from pydantic_core import to_json
 
 from dovetail import tool_spec
 from dovetail.errors import ToolDefinitionError, UsageError
-from dovetail.tool_names import ToolFilter, check_names
+from dovetail.live_tools import Origin
+from dovetail.tool_names import ToolFilter, check_names, free_name
 from dovetail.tools import Tool, tool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from dovetail import _core
+    from dovetail.live_tools import LiveTools
 
 __all__ = ["ToolSet", "ToolSource"]
 
 ToolSource: TypeAlias = "Tool | Callable[..., Any] | ModuleType | ToolSet | str | Path"
 """Where tools come from: a tool, a function, a module, a set, or a SPEC (see `dovetail.tool_spec`)."""
+
+_logger = logging.getLogger("dovetail.tools")
 
 
 class ToolSet:
@@ -32,14 +38,18 @@ class ToolSet:
     Args:
         tools: the tools.
 
+    Attributes:
+        origin: where they come from, if that may change.
+        left_out: the names of tools that were left out of the set: to leave them out again is no slip.
+
     Raises:
         ToolDefinitionError: two different tools have the same name.
     """
 
     def __init__(self, tools: Iterable[Tool] = ()) -> None:
         self._tools: dict[str, Tool] = {}
-        # The names of tools that were left out of the set: to leave them out again is no slip.
-        self._left_out: frozenset[str] = frozenset()
+        self.left_out: frozenset[str] = frozenset()
+        self.origin: Origin | None = None
         for one in tools:
             # The same tool may come in twice, from a module and by itself.
             if self._tools.setdefault(one.name, one) is not one:
@@ -50,6 +60,9 @@ class ToolSet:
     def of(cls, items: Iterable[ToolSource]) -> ToolSet:
         """Gather tools from where they are; plain functions become tools.
 
+        Blocks until MCP servers have listed their tools: in a running event loop, await `load` instead. Tools of MCP
+        servers whose names are taken are numbered: ``search_2``.
+
         Args:
             items: tools, functions, modules, tool sets, SPEC strings and paths.
 
@@ -57,9 +70,30 @@ class ToolSet:
             UsageError: an item is none of these, or a SPEC leads nowhere; the message says what to do.
             ToolDefinitionError: a function cannot be a tool, or two tools have the same name.
         """
-        if isinstance(items, str | Path):
-            items = [items]
-        return cls(one for item in items for one in _tools_of(item))
+        return _joined([_part_of(item) for item in _several(items)])
+
+    @classmethod
+    async def load(cls, items: Iterable[ToolSource]) -> ToolSet:
+        """Gather tools as `of` does, but without blocking the event loop while MCP servers are reached, all at once.
+
+        Modules and files are imported in the event loop, as they would be by an ``import`` there.
+
+        Args:
+            items: tools, functions, modules, tool sets, SPEC strings and paths.
+
+        Raises:
+            UsageError: an item is none of these, or a SPEC leads nowhere; the message says what to do.
+            ToolDefinitionError: a function cannot be a tool, or two tools have the same name.
+        """
+        reaching = [asyncio.ensure_future(_part_reached(item)) for item in _several(items)]
+        try:
+            return _joined(await asyncio.gather(*reaching))
+        finally:
+            # If one of them cannot be had, nothing is to be left that reaches for the others.
+            for one in reaching:
+                one.cancel()
+            if reaching:
+                await asyncio.wait(reaching)
 
     def under(self, namespace: str) -> ToolSet:
         """The same tools with a name before theirs: ``query`` is ``db.query`` under ``db``.
@@ -67,7 +101,41 @@ class ToolSet:
         Raises:
             ToolDefinitionError: a name that comes of it is none of a tool.
         """
-        return ToolSet(replace(one, name=f"{namespace}.{one.name}") for one in self)
+        return self.mapped(lambda one: replace(one, name=f"{namespace}.{one.name}"))
+
+    def mapped(self, change: Callable[[Tool], Tool]) -> ToolSet:
+        """The tools, each changed; also those that come later.
+
+        Raises:
+            UsageError: a tool cannot be changed so.
+        """
+        return _derived(self, lambda tools: ToolSet(map(change, tools)))
+
+    def passing(self, filter_: ToolFilter) -> ToolSet:
+        """The tools that a filter lets pass; also of those that come later."""
+        return _derived(self, lambda tools: _filtered(tools, filter_))
+
+    def current(self) -> ToolSet:
+        """The set as it would be if it were made now: the set itself, unless a server has changed its tools.
+
+        Where that cannot be, because a new tool has a name that is taken or does not fit its policy, it is logged as
+        ``dovetail.tools`` and the set stays as it is.
+        """
+        origin = self.origin
+        if origin is None or origin.is_current:
+            return self
+        now = {source: source.tools for source in origin.seen}
+        try:
+            return origin.remake()
+        except UsageError as error:
+            _logger.warning("the tools have changed, and are kept as they were: %s", error)
+            origin.seen = now
+            return self
+
+    @property
+    def sources(self) -> tuple[LiveTools, ...]:
+        """Where tools come from that may change."""
+        return () if self.origin is None else tuple(self.origin.seen)
 
     def allow(self, *patterns: str) -> ToolSet:
         """The tools of these names, and no others.
@@ -78,8 +146,8 @@ class ToolSet:
         Raises:
             UsageError: there is no tool of a name that is no pattern; the message names those that are near.
         """
-        check_names(patterns, [*self._tools, *self._left_out], "allow")
-        return self._filtered(ToolFilter(allow=patterns))
+        check_names(patterns, [*self._tools, *self.left_out], "allow")
+        return self.passing(ToolFilter(allow=patterns))
 
     def deny(self, *patterns: str) -> ToolSet:
         """The tools but those of these names. What was denied cannot be allowed again.
@@ -90,13 +158,8 @@ class ToolSet:
         Raises:
             UsageError: there is no tool of a name that is no pattern; the message names those that are near.
         """
-        check_names(patterns, [*self._tools, *self._left_out], "deny")
-        return self._filtered(ToolFilter(deny=patterns))
-
-    def _filtered(self, filter_: ToolFilter) -> ToolSet:
-        passed = ToolSet(one for name, one in self._tools.items() if filter_.passes(name))
-        passed._left_out = self._left_out | (self._tools.keys() - passed._tools.keys())
-        return passed
+        check_names(patterns, [*self._tools, *self.left_out], "deny")
+        return self.passing(ToolFilter(deny=patterns))
 
     @property
     def names(self) -> list[str]:
@@ -156,11 +219,83 @@ class ToolSet:
         return f"ToolSet({', '.join(self._tools)})"
 
 
+def _several(items: Iterable[ToolSource]) -> Iterable[ToolSource]:
+    return [items] if isinstance(items, str | Path) else items
+
+
+def _part_of(item: ToolSource) -> ToolSet:
+    if isinstance(item, ToolSet):
+        return item
+    if (spec := _live_spec(item)) is not None:
+        return _live_part(tool_spec.load_live(spec[1]), spec[0])
+    return ToolSet(_tools_of(item))
+
+
+async def _part_reached(item: ToolSource) -> ToolSet:
+    if (spec := _live_spec(item)) is not None:
+        return _live_part(await tool_spec.reach_live(spec[1]), spec[0])
+    return _part_of(item)
+
+
+def _live_spec(item: ToolSource) -> tuple[str | None, str] | None:
+    """The namespace and the rest of a SPEC whose tools may change."""
+    if not isinstance(item, str | Path):
+        return None
+    namespace, spec = tool_spec.split_namespace(str(item))
+    return (namespace, spec) if tool_spec.is_mcp(spec) else None
+
+
+def _derived(tools: ToolSet, make: Callable[[ToolSet], ToolSet]) -> ToolSet:
+    """What is made of a set, and of what it will be."""
+    made = make(tools)
+    if tools.origin is not None:
+        made.origin = Origin(dict(tools.origin.seen), lambda: _derived(tools.current(), make))
+    return made
+
+
+def _filtered(tools: ToolSet, filter_: ToolFilter) -> ToolSet:
+    passed = ToolSet(one for one in tools if filter_.passes(one.name))
+    passed.left_out = tools.left_out | {one.name for one in tools if one.name not in passed}
+    return passed
+
+
+def _live_part(sources: Sequence[LiveTools], namespace: str | None) -> ToolSet:
+    part = _joined([_of_source(source) for source in sources])
+    return part if namespace is None else part.under(namespace)
+
+
+def _of_source(source: LiveTools) -> ToolSet:
+    tools = source.tools
+    part = ToolSet(tools)
+    part.origin = Origin({source: tools}, lambda: _of_source(source))
+    return part
+
+
+def _joined(parts: Sequence[ToolSet]) -> ToolSet:
+    made = ToolSet(_told_apart([one for part in parts for one in part]))
+    origins = [part.origin for part in parts if part.origin is not None]
+    if origins:
+        seen = {source: tools for origin in origins for source, tools in origin.seen.items()}
+        made.origin = Origin(seen, lambda: _joined([part.current() for part in parts]))
+    return made
+
+
+def _told_apart(tools: Sequence[Tool]) -> Iterator[Tool]:
+    """Number the tools of others, whose names nobody here has chosen, where names are taken."""
+    ours = {one.name for one in tools if one.backend is None}
+    taken: dict[str, Tool] = {}
+    for one in tools:
+        name = one.name
+        if one.backend is not None and (name in ours or taken.get(name, one) is not one):
+            name = free_name(name, {*ours, *taken})
+            _logger.info("the name %s is taken: a tool is named %s; NAME=SPEC gives it a namespace", one.name, name)
+        taken[name] = one
+        yield one if name == one.name else replace(one, name=name)
+
+
 def _tools_of(item: ToolSource) -> Iterable[Tool]:
     if isinstance(item, Tool):
         return [item]
-    if isinstance(item, ToolSet):
-        return item
     if isinstance(item, str | Path):
         return tool_spec.load(item)
     if isinstance(item, ModuleType):

@@ -27,7 +27,9 @@ from dovetail.tools import Tool, tool
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["is_mcp", "load", "load_module", "split_namespace", "tools_in"]
+    from dovetail.mcp.tools import McpTools
+
+__all__ = ["is_mcp", "load", "load_live", "load_module", "reach_live", "split_namespace", "tools_in"]
 
 _SHORT = {"demo": "dovetail.demo"}
 _NAMESPACED = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)=(.+)")
@@ -39,8 +41,7 @@ def load(spec: str | Path) -> list[Tool]:
     Args:
         spec: ``demo``; a module; ``module:name``, where the name is that of a tool, a function, or a list of
             them; a path to a ``.py`` file, with or without ``:name``; a path to a ``.json`` file in MCP's
-            Tool shape; an MCP server, as ``mcp:COMMAND`` or ``mcp:URL``; a path to a ``.toml`` file that names MCP
-            servers; any of these behind a namespace and ``=``.
+            Tool shape; any of these behind a namespace and ``=``. Those of MCP servers are for `load_live`.
 
     Raises:
         UsageError: there is no such module, file or name, importing it fails, or it has no tools; the message
@@ -51,13 +52,39 @@ def load(spec: str | Path) -> list[Tool]:
     namespace, text = split_namespace(text)
     if namespace is not None:
         return [replace(one, name=f"{namespace}.{one.name}") for one in load(text)]
-    if is_mcp(text):
-        return _load_mcp(text)
     if text.endswith(".json"):
         return read_tools(Path(text))
     place, name = _split(text)
     module = load_module(place, text)
     return tools_in(module, text) if name is None else _named(module, name, text)
+
+
+def load_live(spec: str) -> list[McpTools]:
+    """The MCP servers that a SPEC stands for, their tools listed: ``mcp:COMMAND``, ``mcp:URL``, a ``.toml`` file.
+
+    Blocks until they are.
+
+    Raises:
+        UsageError: the SPEC cannot be read, a server cannot be reached, or the extra is not installed.
+    """
+    return _mcp(spec).load_mcp(spec)  # type: ignore[no-any-return]  # imported late
+
+
+async def reach_live(spec: str) -> list[McpTools]:
+    """What `load_live` gives, without blocking the event loop.
+
+    Raises:
+        UsageError: the SPEC cannot be read, a server cannot be reached, or the extra is not installed.
+    """
+    return await _mcp(spec).reach_mcp(spec)  # type: ignore[no-any-return]  # imported late
+
+
+def _mcp(spec: str) -> ModuleType:
+    # Imported here because most do without, and it is an extra.
+    try:
+        return importlib.import_module("dovetail.mcp.tools")
+    except ModuleNotFoundError as error:
+        raise UsageError(f"tools {spec}: MCP needs the extra mcp: pip install 'dovetail[mcp]' ({error})") from error
 
 
 def is_mcp(spec: str) -> bool:
@@ -111,15 +138,6 @@ def tools_in(module: ModuleType, spec: str) -> list[Tool]:
             f"or name one: {spec}:function"
         )
     return found
-
-
-def _load_mcp(spec: str) -> list[Tool]:
-    # Imported here because most do without, and it is an extra.
-    try:
-        from dovetail.mcp.tools import load_mcp
-    except ModuleNotFoundError as error:
-        raise UsageError(f"tools {spec}: MCP needs the extra mcp: pip install 'dovetail[mcp]' ({error})") from error
-    return load_mcp(spec)
 
 
 def _split(text: str) -> tuple[str, str | None]:

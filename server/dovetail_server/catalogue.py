@@ -32,16 +32,24 @@ class Catalogue:
         policies: what the server's owner says of the tools of executors.
 
     Attributes:
-        own: the tools of the server's own process.
         executors: the executors, with the tools that they serve.
     """
 
     def __init__(self, own: ToolSet, settings: ServerSettings, policies: Policies | None = None) -> None:
         self._filter = ToolFilter(settings.allow or None, settings.deny)
-        self.own = ToolSet(tool for tool in own if self._filter.passes(tool.name))
+        self._own = own.passing(self._filter)
         self.executors = Executors(settings, own, policies or Policies({}), self._changed)
         # Compiled schemas are worth keeping: runs ask for the same few sets again and again.
         self._sets: dict[tuple[tuple[str, ...], frozenset[str] | None, frozenset[str]], ToolSet] = {}
+
+    @property
+    def own(self) -> ToolSet:
+        """The tools of the server's own process, as they are now."""
+        current = self._own.current()
+        if current is not self._own:
+            self._own = current
+            self._changed()
+        return self._own
 
     def _changed(self) -> None:
         self._sets.clear()
@@ -63,18 +71,20 @@ class Catalogue:
         Raises:
             Refusal: there is no such tool, or the caller may not use it.
         """
+        own = self.own  # first, because a change of it empties the sets
         key = (tuple(names), caller.tools, caller.deny)
         known = self._sets.get(key)
         if known is None:
-            known = ToolSet(self._chosen(names, caller))
+            known = ToolSet(self._chosen(own, names, caller))
             if len(self._sets) >= _MOST_SETS:
                 self._sets.clear()
             self._sets[key] = known
         return known
 
-    def _chosen(self, names: Sequence[str], caller: Caller) -> list[Tool]:
-        served = {pool.tool.name: pool.tool for pool in self.executors.pools()}
-        every = {**{tool.name: tool for tool in self.own}, **served}
+    def _chosen(self, own: ToolSet, names: Sequence[str], caller: Caller) -> list[Tool]:
+        # A tool that came to this process later has its name before that of an executor.
+        served = {pool.tool.name: pool.tool for pool in self.executors.pools() if pool.tool.name not in own}
+        every = {**{tool.name: tool for tool in own}, **served}
         if not names:
             return [tool for name, tool in every.items() if self.allows(name, caller)]
         for index, name in enumerate(names):

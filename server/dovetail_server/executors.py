@@ -174,7 +174,7 @@ class Executors:
             names.add(spec.name)
             if not caller.allows(spec.name):
                 raise Refusal.tool_not_allowed(spec.name)
-            if spec.name in self._taken:
+            if spec.name in self._taken.current():
                 message = f"{at}: the server itself has a tool {spec.name!r}; give this one another name"
                 raise Refusal.tool_spec_conflict(spec.name, message)
             known = self._pools.get(spec.name)

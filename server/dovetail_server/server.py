@@ -95,7 +95,7 @@ class Server:
                     'DOVETAIL_MODELS, or write models = ["…"] into the table [serve] of dovetail.toml'
                 )
             policies = Policies({}) if settings.policies is None else read_policies(settings.policies)
-            own = policies.applied_to_all(ToolSet.of([*settings.tools, *self._tools]))
+            own = policies.applied_to_all(await ToolSet.load([*settings.tools, *self._tools]))
             for tool in own:
                 tool_to_wire(tool)  # says so if it cannot be shown over gRPC
             self._catalogue = Catalogue(own, settings, policies)

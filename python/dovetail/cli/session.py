@@ -56,7 +56,7 @@ class Session:
         async with AsyncExitStack() as stack:
             planner = self._open(settings.model, stack)
             joiner = None if settings.joiner is None else self._open(settings.joiner, stack)
-            tools = ToolSet.of(specs)
+            tools = await ToolSet.load(specs)
             if settings.policies is not None:
                 tools = read_policies(settings.policies).applied_to_all(tools)
             ApprovalRules(settings.require_approval).check(tools.names)

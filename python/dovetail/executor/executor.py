@@ -18,6 +18,7 @@ from dovetail.executor.refusal import ExecutorRefusedError, StreamLostError
 from dovetail.executor.session import Session
 from dovetail.executor.signals import drained_by_signals
 from dovetail.executor.state import ExecutorState, logger
+from dovetail.live_tools import held_by
 from dovetail.tool_set import ToolSet
 from dovetail.tool_wire import tool_to_wire
 from dovetail.v1 import Hello
@@ -150,12 +151,17 @@ class Executor:
         self._left = asyncio.Event()
         if self._is_draining:
             self._departure = asyncio.create_task(self._depart())
+        held = held_by(self.tools)
+        for one in held:
+            one.hold()
         try:
             await self._attach_again_and_again()
         finally:
             if self._departure is not None:
                 self._departure.cancel()
             await self._calls.stop()
+            for one in held:
+                await one.release()
         undelivered = f"; results that did not reach the server: {len(self._outbox)}" if self._outbox else ""
         self._tell(ExecutorState.DRAINED, f"drained{undelivered}")
 

@@ -22,7 +22,12 @@ PREFIX: Final = "mcp:"
 _NAMED = re.compile(r"([A-Za-z_][A-Za-z0-9_-]{0,63})=(.*)", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _OPTIONS_BEFORE_PROGRAM: Final = ("-m", "-u", "-y", "--yes")
-_KEYS: Final = ("command", "url", "env", "headers")
+_KEYS: Final = ("command", "url", "env", "headers", "connect_timeout")
+
+_LONGEST_SECONDS: Final = 86_400
+
+CONNECT_SECONDS: Final = 60.0
+"""How long a server may take to be ready: one that is fetched at its first start takes its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,7 @@ class McpAddress:
         url: where a server speaks streamable HTTP.
         env: variables that the command gets besides the few that are safe to inherit.
         headers: sent with every request to the URL; may hold secrets.
+        connect_timeout: how many seconds the server may take for the handshake, and again to list its tools.
     """
 
     name: str = ""
@@ -42,6 +48,7 @@ class McpAddress:
     url: str = ""
     env: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
+    connect_timeout: float = CONNECT_SECONDS
 
     @classmethod
     def parse(cls, spec: str) -> McpAddress:
@@ -113,12 +120,16 @@ def _read(name: str, table: Any, where: str) -> McpAddress:
     if wrong in table:
         raise UsageError(f"{where}.{wrong}: belongs to a server with {'a url' if wrong == 'headers' else 'a command'}")
     pairs = _pairs(table.get("env", table.get("headers", {})), f"{where}.{'env' if wrong == 'headers' else 'headers'}")
+    timeout = table.get("connect_timeout", CONNECT_SECONDS)
+    if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not 0 < timeout < _LONGEST_SECONDS:
+        raise UsageError(f"{where}.connect_timeout: is {timeout!r}; a number of seconds above 0 is needed")
     if "url" in table:
-        return McpAddress(name, url=_checked_url(table["url"], f"{where}.url"), headers=pairs)
+        url = _checked_url(table["url"], f"{where}.url")
+        return McpAddress(name, url=url, headers=pairs, connect_timeout=timeout)
     command = table["command"]
     if not isinstance(command, list) or not command or not all(isinstance(word, str) for word in command):
         raise UsageError(f'{where}.command: must be a list of words: ["npx", "-y", "server"]')
-    return McpAddress(name, command=tuple(command), env=pairs)
+    return McpAddress(name, command=tuple(command), env=pairs, connect_timeout=timeout)
 
 
 def _pairs(value: Any, where: str) -> tuple[tuple[str, str], ...]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from typing import TYPE_CHECKING
 
 from dovetail.failure_text import bounded, failure_text, message_of
 from dovetail.mcp.connection import McpLostError, McpUnavailableError
-from dovetail.mcp.outputs import McpToolError
+from dovetail.mcp.outputs import McpToolError, McpToolGoneError
 from dovetail.outputs import OutputError
 from dovetail.v1 import FailureReason
 
@@ -16,6 +18,33 @@ if TYPE_CHECKING:
     from dovetail.mcp.server import McpServer
 
 __all__ = ["McpBackend"]
+
+
+class _Reports:
+    """Progress on its way from the quarters to the event loop of a run: the latest, whatever a server floods."""
+
+    __slots__ = ("_call", "_latest", "_lock", "_loop")
+
+    def __init__(self, call: Call, loop: asyncio.AbstractEventLoop) -> None:
+        self._call = call
+        self._loop = loop
+        self._lock = threading.Lock()
+        self._latest: tuple[float | None, str] | None = None
+
+    def __call__(self, fraction: float | None, message: str) -> None:
+        with self._lock:
+            is_on_its_way = self._latest is not None
+            self._latest = (fraction, message)
+        # The loop is closed if it did not wait for a call that was cancelled.
+        if not is_on_its_way:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._arrive)
+
+    def _arrive(self) -> None:
+        with self._lock:
+            latest, self._latest = self._latest, None
+        if latest is not None:
+            self._call.progress(*latest)
 
 
 class McpBackend:
@@ -49,17 +78,15 @@ class McpBackend:
         await self._server.release()
 
     async def _carry_out(self, call: Call) -> None:
-        loop = asyncio.get_running_loop()
-
-        def report(fraction: float | None, message: str) -> None:
-            loop.call_soon_threadsafe(call.progress, fraction, message)
-
+        report = _Reports(call, asyncio.get_running_loop())
         call.start()
         tool = call.tool
         try:
             output_json = tool.encode(await self._server.call(self._name, call.arguments_json, report))
         except McpToolError as error:
             call.fail(FailureReason.FAILURE_REASON_TOOL_ERROR, message_of(error))
+        except McpToolGoneError as error:
+            call.fail(FailureReason.FAILURE_REASON_TOOL_UNAVAILABLE, message_of(error))
         except OutputError as error:
             call.fail(error.reason, message_of(error))
         except McpUnavailableError as error:

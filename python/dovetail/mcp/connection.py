@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 import httpx2
+import mcp_types
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
+from mcp.client.subscriptions import SubscriptionLost
 from mcp_types import CONNECTION_CLOSED, INVALID_REQUEST, Implementation
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from dovetail.errors import DovetailError, RetryableError
 from dovetail.failure_text import bounded
 from dovetail.mcp.stdio import MAX_MESSAGE_BYTES, StdioTransport
 
 if TYPE_CHECKING:
-    import mcp_types
+    from collections.abc import Callable
+
     from mcp.shared.dispatcher import ProgressFnT
 
     from dovetail.mcp.address import McpAddress
 
 __all__ = ["Connection", "McpLostError", "McpUnavailableError"]
 
-CONNECT_SECONDS: Final = 60.0
-"""How long a server may take to be ready: one that is fetched at its first start takes its time."""
-_MOST_PAGES = 100
+_MOST_PAGES: Final = 2_000
+_MOST_TOOLS: Final = 10_000
+_FIRST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 60.0
 _HTTP_SECONDS = 30.0
 _TERMINATED = "Session terminated"
 
@@ -44,14 +50,16 @@ class Connection:
 
     Args:
         address: where the server is.
+        changed: called when the server says that its tools have changed.
 
     Attributes:
         over: whether it can be used no more.
     """
 
-    def __init__(self, address: McpAddress) -> None:
+    def __init__(self, address: McpAddress, changed: Callable[[], None]) -> None:
         self.over = False
         self._address = address
+        self._changed = changed
         self._process = StdioTransport(address) if address.command else None
         self._closing = asyncio.Event()
         self._opened: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
@@ -59,19 +67,19 @@ class Connection:
         self._life = asyncio.create_task(self._live())
 
     @classmethod
-    async def open(cls, address: McpAddress) -> Connection:
+    async def open(cls, address: McpAddress, changed: Callable[[], None]) -> Connection:
         """Reach a server and shake hands.
 
         Raises:
             McpUnavailableError: it cannot be reached, or is no MCP server; the message says what happened.
         """
-        connection = cls(address)
+        connection = cls(address, changed)
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
+            async with asyncio.timeout(address.connect_timeout):
                 await asyncio.shield(connection._opened)
         except TimeoutError:
             await connection.close()
-            raise McpUnavailableError(f"did not answer the handshake within {CONNECT_SECONDS:g} s") from None
+            raise McpUnavailableError(connection._why_silent()) from None
         except asyncio.CancelledError:
             await connection.close()
             raise
@@ -89,24 +97,40 @@ class Connection:
         """All tools of the server.
 
         Raises:
-            McpUnavailableError: it does not say.
+            McpUnavailableError: it does not say, or does not come to an end.
         """
-        client = self._opened.result()
-        tools: list[mcp_types.Tool] = []
-        cursor: str | None = None
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                for _ in range(_MOST_PAGES):
-                    page = await client.list_tools(cursor=cursor)
-                    tools += page.tools
-                    cursor = page.next_cursor
-                    if cursor is None:
-                        break
+            async with asyncio.timeout(self._address.connect_timeout):
+                return await self._all_pages()
         except TimeoutError:
-            raise McpUnavailableError(f"did not list its tools within {CONNECT_SECONDS:g} s") from None
+            within = f"{self._address.connect_timeout:g} s"
+            raise McpUnavailableError(
+                f"did not list its tools within {within}; allow more by connect_timeout"
+            ) from None
+        except McpUnavailableError:
+            raise
         except Exception as error:
             raise McpUnavailableError(f"does not list its tools: {self._why(error)}") from error
-        return tools
+
+    async def _all_pages(self) -> list[mcp_types.Tool]:
+        client = self._opened.result()
+        tools: list[mcp_types.Tool] = []
+        cursors: set[str | None] = set()
+        cursor: str | None = None
+        while True:
+            cursors.add(cursor)
+            page = await client.list_tools(cursor=cursor)
+            tools += page.tools
+            cursor = page.next_cursor
+            if cursor is None:
+                return tools
+            if cursor in cursors:
+                raise McpUnavailableError(
+                    f"does not come to an end of its tools: it gives the page {cursor!r:.80} twice"
+                )
+            if len(cursors) >= _MOST_PAGES or len(tools) > _MOST_TOOLS:
+                found = f"{len(cursors):,} pages with {len(tools):,} tools"
+                raise McpUnavailableError(f"does not come to an end of its tools: {found} so far; serve fewer")
 
     async def call(
         self, name: str, arguments: dict[str, object], progress: ProgressFnT
@@ -145,7 +169,12 @@ class Connection:
             async with AsyncExitStack() as stack:
                 client = await stack.enter_async_context(await self._client(stack))
                 self._opened.set_result(client)
-                await self._wait_for_end()
+                watching = asyncio.create_task(self._watch(client))
+                try:
+                    await self._wait_for_end()
+                finally:
+                    watching.cancel()
+                    await asyncio.wait({watching})
         except (Exception, asyncio.CancelledError) as error:
             if not self._opened.done():
                 self._opened.set_exception(McpUnavailableError(self._why(error)))
@@ -157,7 +186,7 @@ class Connection:
     async def _client(self, stack: AsyncExitStack) -> Client:
         us = Implementation(name="dovetail", version=version("dovetail"))
         if self._process is not None:
-            return Client(self._process, client_info=us, cache=None)
+            return Client(self._process, client_info=us, cache=None, message_handler=self._hear)
         http = await stack.enter_async_context(
             httpx2.AsyncClient(
                 headers=dict(self._address.headers),
@@ -166,7 +195,33 @@ class Connection:
             )
         )
         transport = streamable_http_client(self._address.url, http_client=http, max_sse_event_size=MAX_MESSAGE_BYTES)
-        return Client(transport, client_info=us, cache=None)
+        return Client(transport, client_info=us, cache=None, message_handler=self._hear)
+
+    async def _hear(self, message: mcp_types.ServerNotification | Exception) -> None:
+        """How servers of protocol versions before 2026-07-28 tell of changes."""
+        if isinstance(message, mcp_types.ToolListChangedNotification):
+            self._changed()
+
+    async def _watch(self, client: Client) -> None:
+        """How those of later ones do: on a stream that is asked for, and again when it breaks."""
+        tools = client.server_capabilities.tools
+        if client.protocol_version not in MODERN_PROTOCOL_VERSIONS or tools is None or not tools.list_changed:
+            return
+        pause = _FIRST_PAUSE
+        is_again = False
+        while True:
+            with contextlib.suppress(MCPError, SubscriptionLost, TimeoutError, httpx2.HTTPError):
+                async with client.listen(tools_list_changed=True) as changes:
+                    if not changes.honored.tools_list_changed:
+                        return
+                    pause = _FIRST_PAUSE
+                    if is_again:
+                        self._changed()  # what happened meanwhile was told nobody
+                    async for _ in changes:
+                        self._changed()
+            is_again = True
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_PAUSE, pause * 2)
 
     async def _wait_for_end(self) -> None:
         ends = [asyncio.create_task(self._closing.wait())]
@@ -179,12 +234,29 @@ class Connection:
             for end in ends:
                 end.cancel()
 
+    def _why_silent(self) -> str:
+        silent = f"did not answer the handshake within {self._address.connect_timeout:g} s"
+        if self._process is None:
+            return f"{silent}; see that the URL is that of an MCP server with streamable HTTP"
+        if self._process.noise:
+            return bounded(f"{silent}; what it wrote is no MCP: {self._process.noise!r}; is it an MCP server?")
+        remedy = (
+            "see that it is an MCP server that speaks on standard input and output, or allow more by connect_timeout"
+        )
+        return bounded(f"{silent}, and wrote nothing{self._process.last_words}; {remedy}")
+
     def _why(self, error: BaseException) -> str:
         if self._process is not None and self._process.end:
-            return bounded(self._process.end)
+            if self._opened.done() and not self._opened.exception():
+                return bounded(self._process.end)
+            noise = f"; what it wrote is no MCP: {self._process.noise!r}" if self._process.noise else ""
+            return bounded(f"{self._process.end}{noise}; run its command by hand to see what it lacks")
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
+        command = self._address.command[0] if self._address.command else ""
         if isinstance(error, FileNotFoundError):
-            return f"there is no command {self._address.command[0]!r}"
+            return f"there is no command {command!r}; install it, or give its whole path"
+        if isinstance(error, PermissionError):
+            return f"the command {command!r} may not be executed; see its permissions (chmod +x)"
         text = str(error)
         return bounded(text if isinstance(error, MCPError) else f"{type(error).__name__}: {text}".rstrip(": "))

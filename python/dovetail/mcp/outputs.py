@@ -12,11 +12,15 @@ from dovetail.failure_text import bounded
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["McpToolError", "output_of"]
+__all__ = ["McpToolError", "McpToolGoneError", "output_of"]
 
 
 class McpToolError(DovetailError):
     """A tool, or its server, said that the call failed. The message is its own."""
+
+
+class McpToolGoneError(DovetailError):
+    """A server has taken away the tool that was to be called: the call was not made."""
 
 
 def output_of(result: mcp_types.CallToolResult) -> Any:

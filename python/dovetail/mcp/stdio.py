@@ -17,6 +17,7 @@ import anyio
 import mcp_types
 from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
+from pydantic_core import from_json
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -45,11 +46,13 @@ class StdioTransport:
     Attributes:
         ended: set once nothing more comes from the process.
         end: how it ended, for people: ``ended with status 3: no such file``; empty while it has not.
+        noise: the first line that it wrote and that is no message; empty if there was none.
     """
 
     def __init__(self, address: McpAddress) -> None:
         self.ended = asyncio.Event()
         self.end = ""
+        self.noise = ""
         self._address = address
         self._last_words: deque[str] = deque(maxlen=_LAST_WORDS)
 
@@ -107,7 +110,10 @@ class StdioTransport:
                 except ValueError:
                     # Many a server prints what belongs into a log.
                     _logger.debug("%s wrote what is no message: %.200r", self._address.label, line)
-                    continue
+                    self.noise = self.noise or line[:200].decode(errors="replace").strip()
+                    if (refused := _refused(line)) is None:
+                        continue
+                    message = refused
                 await self._inbox.send(SessionMessage(message))
         self.end = end or await self._how_it_ended()
         self.ended.set()
@@ -125,8 +131,13 @@ class StdioTransport:
             how = f"was ended by {signal.Signals(-status).name}"
         else:
             how = f"ended with status {status}"
+        return f"{how}{self.last_words}"
+
+    @property
+    def last_words(self) -> str:
+        """What it wrote last on standard error, as the end of a sentence; empty if there was nothing."""
         words = " / ".join(self._last_words)
-        return f"{how}; its last words: {words}" if words else how
+        return f"; its last words: {words}" if words else ""
 
     async def _speak(self) -> None:
         stdin = self._process.stdin
@@ -174,3 +185,18 @@ class StdioTransport:
     def _kill(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
+
+
+def _refused(line: bytes) -> mcp_types.JSONRPCMessage | None:
+    """The error that a request is answered with if its answer is none: who waits for it would wait for ever."""
+    try:
+        answer = from_json(line)
+    except ValueError:
+        return None
+    if not isinstance(answer, dict) or "method" in answer or not {"result", "error"} & answer.keys():
+        return None
+    answered = answer.get("id")
+    if isinstance(answered, bool) or not isinstance(answered, int | str):
+        return None
+    error = mcp_types.ErrorData(code=mcp_types.INTERNAL_ERROR, message="the server's answer is no JSON-RPC response")
+    return mcp_types.JSONRPCError(jsonrpc="2.0", id=answered, error=error)
