@@ -22,6 +22,7 @@ from dovetail.models.provider import open_model
 from dovetail.planner import MAX_TOOLS_SHOWN, Planner, ToolShow
 from dovetail.run_options import RunOptions
 from dovetail.runs import Run
+from dovetail.secret import check_secrets
 from dovetail.strategies import choose_strategy
 from dovetail.tool_set import ToolSet
 
@@ -62,7 +63,8 @@ class Engine:
         max_tools_shown: how many tools the planner is shown without a choice.
 
     Raises:
-        UsageError: a tool, a model, a limit, an option or a rule cannot be used.
+        UsageError: a tool, a model, a limit, an option or a rule cannot be used, or the variable of a tool's secret is
+            not set.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Engine:
         self._rules = ApprovalRules(require_approval)
         self._on_approval = on_approval
         self._tools = tools if isinstance(tools, ToolSet) else ToolSet.of(tools)
+        check_secrets(self._tools)
         self.limits = limits or Limits()
         self._options = RunOptions(strategy=strategy, notes=notes, replan_on_failure=replan_on_failure)
         choose_strategy(strategy)

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from dovetail.call_context import CallContext
+    from dovetail.tools import Tool
 
-__all__ = ["SHORTEST_HIDDEN", "Secret", "SecretParameter", "SecretsInUse"]
+__all__ = ["SHORTEST_HIDDEN", "Secret", "SecretParameter", "SecretsInUse", "check_secrets"]
 
 SHORTEST_HIDDEN: Final = 6
 """A shorter value is not looked for in texts: it would be found in half of them."""
@@ -33,11 +34,20 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STRING_OR_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|[-0-9][-+.eE0-9]*')
 
 
+class _Late:
+    """What `Secret.LATE` is."""
+
+    def __repr__(self) -> str:
+        return "Secret.LATE"
+
+
 class Secret:
     """A text that shows itself only to whoever asks for it by `reveal`.
 
     A tool takes one in a parameter ``token: Annotated[Secret, "GITHUB_TOKEN"]``; its value is that of the environment
-    variable at the time of the call. Models, schemas and prompts see nothing of the parameter.
+    variable at the time of the call. Models, schemas and prompts see nothing of the parameter. The variable must be set
+    when the tool is taken up by an engine, an executor, a server or a client: nobody is to find out at the first call.
+    With ``Annotated[Secret, "GITHUB_TOKEN", Secret.LATE]`` it may be set later, up to the call.
 
     Args:
         value: the text.
@@ -45,6 +55,8 @@ class Secret:
     """
 
     __slots__ = ("_name", "_value")
+
+    LATE: Final = _Late()
 
     # What pydantic does with a value of a type that it does not know: the same in an output, a model and a dataclass.
     __pydantic_serializer__ = SchemaSerializer(
@@ -82,11 +94,13 @@ class SecretParameter:
         name: the parameter.
         variable: the environment variable that it comes from.
         required: whether there is no default to go without.
+        late: whether the variable need not be set before the first call.
     """
 
     name: str
     variable: str
     required: bool
+    late: bool = False
 
     @classmethod
     def of(cls, name: str, hint: Any, *, required: bool, tool: str) -> SecretParameter | None:
@@ -104,7 +118,31 @@ class SecretParameter:
                 f"tool {tool!r}: parameter {name!r} takes a Secret, and must name the environment variable that it "
                 f'comes from: {name}: Annotated[Secret, "NAME"]'
             )
-        return cls(name, variables[0], required)
+        return cls(name, variables[0], required, late=any(extra is Secret.LATE for extra in extras))
+
+    @property
+    def missing(self) -> bool:
+        """Whether the tool cannot be called for want of it."""
+        return self.required and not os.environ.get(self.variable)
+
+
+def check_secrets(tools: Iterable[Tool]) -> None:
+    """See that the variables of tools' secrets are set, before anything is called.
+
+    Raises:
+        UsageError: some are not, or are empty; the message names the tools, their parameters and the variables.
+    """
+    lacking = [
+        f"{parameter.variable} (parameter {parameter.name!r} of tool {tool.name!r})"
+        for tool in tools
+        for parameter in tool.secrets
+        if parameter.missing and not parameter.late
+    ]
+    if lacking:
+        raise UsageError(
+            f"environment variables that tools take secrets from are not set: {', '.join(lacking)}; set them where the "
+            'tools run, or declare Annotated[Secret, "NAME", Secret.LATE] for one that is set later'
+        )
 
 
 class SecretsInUse:
@@ -132,7 +170,7 @@ class SecretsInUse:
                 self.arguments[parameter.name] = secret = Secret(value, parameter.variable)
                 if len(value) >= SHORTEST_HIDDEN:
                     hidden |= dict.fromkeys(_spellings(value), str(secret))
-            elif parameter.required:
+            elif parameter.missing:
                 raise UsageError(
                     f"tool {tool!r}: the environment variable {parameter.variable} is not set, and its parameter "
                     f"{parameter.name!r} is taken from it; set it where the tool runs"

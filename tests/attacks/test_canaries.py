@@ -146,11 +146,14 @@ async def test_fifty_secrets_of_an_executor_never_reach_its_server(canaries: dic
     assert "[secret CANARY_3]" in "".join(map(str, events))
 
 
-async def test_a_missing_secret_is_a_failure_that_names_the_variable_and_the_others_go_on(
+async def test_a_late_secret_that_is_missing_is_a_failure_that_names_the_variable_and_the_others_go_on(
     canaries: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CANARY_0")
-    tools = _tools(dict(list(canaries.items())[:2]), blocking=False)
+    tools = [
+        dataclasses.replace(one, secrets=tuple(dataclasses.replace(secret, late=True) for secret in one.secrets))
+        for one in _tools(dict(list(canaries.items())[:2]), blocking=False)
+    ]
     events = await events_of(tools, ScriptedModel("1. leak0()\n2. leak1()\njoin()", finish("x")))
     (failed,) = facts(events, "task_failed")
     assert "the environment variable CANARY_0 is not set" in failed.failure.message

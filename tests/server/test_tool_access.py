@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 
 from doorway import bearer
-from dovetail import UsageError, v1
+from dovetail import Secret, UsageError, v1
 from dovetail.tools import tool
 from dovetail_server.callers import Caller, hash_of, read_tokens
 from live import PATIENCE, Live, code_of, serving
@@ -107,6 +108,16 @@ async def test_a_rule_of_the_server_makes_calls_wait_for_approval() -> None:
 async def test_a_wrong_rule_is_an_error_at_the_start() -> None:
     with pytest.raises(UsageError, match=r"require_approval: 'send\(' is no rule"):
         async with serving([query], require_approval=("send(",)):
+            pass
+
+
+async def test_a_secret_whose_variable_is_not_set_is_an_error_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    @tool
+    def issues(token: Annotated[Secret, "GITHUB_TOKEN"]) -> None: ...
+
+    monkeypatch.delenv("GITHUB_TOKEN", raising=False)
+    with pytest.raises(UsageError, match=r"not set: GITHUB_TOKEN \(parameter 'token' of tool 'issues'\)"):
+        async with serving([issues]):
             pass
 
 

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import pydantic
 import pytest
 
-from dovetail import CallContext, Secret, ToolDefinitionError, tool
+from dovetail import CallContext, Client, Engine, Executor, Secret, ToolDefinitionError, tool
 from dovetail.errors import UsageError
+from scripted import ScriptedModel
 
 pytestmark = pytest.mark.anyio
 
@@ -64,6 +65,63 @@ async def test_a_variable_that_is_not_set_is_an_error_that_names_it(
 
     with pytest.raises(UsageError, match=r"tool 'issues': the environment variable GITHUB_TOKEN is not set"):
         await issues.call("{}")
+
+
+def takes(taken: str, tools: list[Any]) -> None:
+    """Have tools taken up: by an engine, an executor."""
+    if taken == "engine":
+        Engine(tools, ScriptedModel())
+    else:
+        Executor(tools, "localhost:1")
+
+
+@pytest.mark.parametrize("taken", ["engine", "executor"])
+def test_a_variable_that_is_not_set_is_found_before_the_first_call(monkeypatch: pytest.MonkeyPatch, taken: str) -> None:
+    @tool
+    def issues(token: Token) -> None: ...
+
+    @tool
+    def pull(a: Token, b: Annotated[Secret, "OTHER_TOKEN"]) -> None: ...
+
+    monkeypatch.setenv("OTHER_TOKEN", "")
+    with pytest.raises(UsageError) as wrong:
+        takes(taken, [issues, pull])
+    assert "not set: OTHER_TOKEN (parameter 'b' of tool 'pull'); set them where" in str(wrong.value)
+    monkeypatch.delenv("GITHUB_TOKEN")
+    with pytest.raises(UsageError) as wrong:
+        takes(taken, [issues])
+    assert "not set: GITHUB_TOKEN (parameter 'token' of tool 'issues');" in str(wrong.value)
+    monkeypatch.setenv("GITHUB_TOKEN", VALUE)
+    takes(taken, [issues])
+
+
+@pytest.mark.parametrize("taken", ["engine", "executor"])
+async def test_a_secret_that_may_be_late_or_can_be_gone_without_keeps_nobody_from_starting(
+    monkeypatch: pytest.MonkeyPatch, taken: str
+) -> None:
+    @tool
+    def late(token: Annotated[Secret, "GITHUB_TOKEN", Secret.LATE]) -> int:
+        return len(token.reveal())
+
+    @tool
+    def without(token: Annotated[Secret | None, "GITHUB_TOKEN"] = None) -> None: ...
+
+    monkeypatch.delenv("GITHUB_TOKEN")
+    takes(taken, [late, without])
+    with pytest.raises(UsageError, match="GITHUB_TOKEN is not set"):
+        await late.call("{}")
+    monkeypatch.setenv("GITHUB_TOKEN", "four")
+    assert await late.call("{}") == "4"
+
+
+async def test_a_client_that_brings_a_tool_along_is_told_before_it_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    @tool
+    def issues(token: Token) -> None: ...
+
+    monkeypatch.delenv("GITHUB_TOKEN")
+    async with Client("localhost:1") as client:
+        with pytest.raises(UsageError, match="not set: GITHUB_TOKEN"):
+            await client.stream("why?", client_tools=[issues])
 
 
 async def test_a_parameter_with_a_default_goes_without(monkeypatch: pytest.MonkeyPatch) -> None:

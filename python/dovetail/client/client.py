@@ -17,6 +17,7 @@ from dovetail.client.remote_run import RemoteRun
 from dovetail.client.streamed_run import StreamedRun
 from dovetail.errors import UsageError
 from dovetail.limits import Limits
+from dovetail.secret import check_secrets
 from dovetail.tool_set import ToolSet
 from dovetail.tool_wire import tool_to_wire
 
@@ -162,9 +163,11 @@ class Client:
 
         Raises:
             ToolDefinitionError: a function cannot be a tool.
+            UsageError: the variable of a tool's secret is not set.
             ServerError: as of `create`.
         """
         own = ToolSet.of(client_tools)
+        check_secrets(own)
         request = _request(question, run_id, tools, model, examples, limits, metadata)
         request.client_tools.extend(tool_to_wire(tool) for tool in own)
         request.cancel_on_disconnect = cancel_on_disconnect

@@ -19,6 +19,7 @@ from dovetail.executor.session import Session
 from dovetail.executor.signals import drained_by_signals
 from dovetail.executor.state import ExecutorState, logger
 from dovetail.live_tools import held_by
+from dovetail.secret import check_secrets
 from dovetail.tool_set import ToolSet
 from dovetail.tool_wire import tool_to_wire
 from dovetail.v1 import Hello
@@ -70,7 +71,8 @@ class Executor:
         tools: what it serves.
 
     Raises:
-        UsageError: there are no tools, or one has no function behind it, or an option cannot be used.
+        UsageError: there are no tools, or one has no function behind it, or the variable of its secret is not set; or
+            an option cannot be used.
         ToolDefinitionError: a function cannot be a tool, or its outputs may be larger than a server takes.
     """
 
@@ -95,6 +97,7 @@ class Executor:
             server, token=token, tls=tls, ca=ca, certificate=certificate, key=key, server_name=server_name
         )
         self.tools = ToolSet.of(tools)
+        check_secrets(self.tools)
         self.executor_id = _default_id() if executor_id is None else executor_id
         self._connection = connection
         self._drain_seconds = drain_seconds
