@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import weakref
 from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -80,8 +81,10 @@ class Execution:
         self._tools = tools
         self._books = books
         self._machine = _core.Machine(tools.core, max_tasks=books.limits.max_tasks)
-        self._calls = Calls(self, run_id, books.limits.max_parallel_calls, gates, traceparent)
-        self._approvals = Approvals(tools, self)
+        # They do not hold what holds them: a run that has ended is free at once, and not when the collector finds it.
+        told: Execution = weakref.proxy(self)
+        self._calls = Calls(told, run_id, books.limits.max_parallel_calls, gates, traceparent)
+        self._approvals = Approvals(tools, told)
         self._reader: asyncio.Task[None] | None = None
         self._defect: BaseException | None = None
         # Done once nothing is on its way: made when somebody waits for it.
