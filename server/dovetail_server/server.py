@@ -45,7 +45,10 @@ if TYPE_CHECKING:
 __all__ = ["Server"]
 
 _SERVICES = tuple(f"dovetail.v1.{name}Service" for name in ("Run", "Plan", "Tool", "Executor"))
-_CLOSE_SECONDS = 5.0
+# How long runs may take to end that were cancelled, and then what is left of streams: their last events are at hand.
+_CANCEL_SECONDS = 5.0
+_CLOSE_SECONDS = 0.5
+_SHUTTING_DOWN = "the server is shutting down"
 
 
 class Server:
@@ -144,14 +147,21 @@ class Server:
             if late:
                 server_log().warning("cancelling", runs=len(late))
                 for run in self._registry.running():
-                    run.cancel("the server is shutting down")
+                    run.cancel(_SHUTTING_DOWN)
                 await asyncio.wait(late)
 
     async def _close(self) -> None:
         self._runs.drain()
+        ends = []
         for run in self._registry.running():
-            run.cancel("the server is shutting down")
+            run.cancel(_SHUTTING_DOWN)
+            ends.append(asyncio.ensure_future(run.wait()))
+        if ends:
+            _, late = await asyncio.wait(ends, timeout=_CANCEL_SECONDS)
+            for end in late:
+                end.cancel()
         self._catalogue.executors.close()
+        # Whoever reads has the rest by then; one that has stalled must not hold up the end.
         await self._server.stop(_CLOSE_SECONDS)
         server_log().info("ended")
 

@@ -6,6 +6,7 @@ Nothing hangs, each call ends as documented, and the server is afterwards what i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import random
@@ -20,6 +21,7 @@ import pytest
 from dovetail import v1
 from dovetail.tools import tool
 from dovetail.v1 import FailureReason, RunState
+from dovetail.v1.run_service_pb2_grpc import RunServiceStub
 from executor_process import Proxy, executors
 from live import PATIENCE, Live, Silent, serving
 
@@ -278,6 +280,40 @@ async def test_a_stalled_watcher_holds_up_nobody() -> None:
         # And the one that stalled has lost nothing.
         rest = [event.sequence async for batch in batches for event in batch.events]
         assert rest == list(range(len(first.events) + 1, len(events) + 1))
+
+
+async def test_a_stalled_watcher_does_not_hold_up_the_end_of_a_server() -> None:
+    # Without its probes, the transport takes no more than 64 KiB for a reader that has stalled.
+    options = [("grpc.http2.bdp_probe", 0), ("grpc.use_local_subchannel_pool", 1)]
+    settings = {"max_question_bytes": 10_000_000, "max_tasks": 100_000}
+    async with serving([here], **settings) as live, grpc.aio.insecure_channel(live.address, options) as own:
+        text = "".join(f'{one}. here("{"x" * 200}")\n' for one in range(1, 1001)) + "1001. join($1)"
+        run_id = await live.create(text)
+        await live.events(run_id)
+        stalled = RunServiceStub(own).WatchRun(v1.WatchRunRequest(run_id=run_id))
+        await asyncio.wait_for(stalled.read(), PATIENCE)
+        began = time.monotonic()
+        await asyncio.wait_for(live.server.__aexit__(None, None, None), PATIENCE)
+        assert time.monotonic() - began < 2.5
+
+
+async def test_who_watches_a_run_that_the_end_of_its_server_cancels_is_told_its_last_event() -> None:
+    @tool
+    async def stubborn() -> str:
+        """Does not let itself be cancelled for longer than streams are given at the end."""
+        for _ in range(2):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.7)
+        return "late"
+
+    async with serving([stubborn]) as live:
+        run_id = await live.create("1. stubborn()\n2. join($1)")
+        await live.until(run_id, "call_started")
+        watching = asyncio.create_task(live.events(run_id))
+        await live.until(run_id, "call_started")
+        await asyncio.wait_for(live.server.__aexit__(None, None, None), PATIENCE)
+        events = await asyncio.wait_for(watching, PATIENCE)
+    assert events[-1].run_ended.failure.message == "the server is shutting down"
 
 
 async def test_nothing_is_left_of_a_server_that_has_ended() -> None:
