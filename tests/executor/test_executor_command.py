@@ -116,6 +116,32 @@ async def test_the_command_serves_tools_and_says_what_becomes_of_it(tmp_path: Pa
         await process.line("attaching to")
 
 
+async def test_a_file_of_policies_says_how_the_tools_are_to_be_called(tmp_path: Path) -> None:
+    (tmp_path / "policies.toml").write_text('["*"]\nmax_parallel = 2\n[double]\ntimeout = 7\nretries = 3\n')
+    for arguments, variables in (
+        (("--policies", "policies.toml"), {}),
+        ((), {"DOVETAIL_POLICIES": "policies.toml"}),
+    ):
+        async with (
+            peer() as server,
+            command(tmp_path, "-t", "tools.py", "--server", server.address, *arguments, **variables),
+        ):
+            hello = (await server.welcomed()).hello
+        told = {
+            spec.name: (spec.timeout.seconds, spec.policy.retries, spec.policy.max_parallel) for spec in hello.tools
+        }
+        assert told["double"] == (7, 3, 2)
+        assert told["slow"] == (60, 0, 2)
+
+
+async def test_a_policy_that_cannot_be_used_is_told_before_it_attaches(tmp_path: Path) -> None:
+    (tmp_path / "policies.toml").write_text("[double]\nretry = 3\n")
+    arguments = ("-t", "tools.py", "--server", "localhost:1", "--policies", "policies.toml")
+    async with command(tmp_path, *arguments) as process:
+        assert "there is no field 'retry'; did you mean retries?" in await process.line("policies.toml")
+        assert await process.status() == 2
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_the_first_signal_drains_and_the_status_is_0(tmp_path: Path, number: int) -> None:
     async with attached(tmp_path) as (_, stream, process):

@@ -28,7 +28,7 @@ examples:
   dovetail executor --server localhost:50051 --tools tools.py
   DOVETAIL_TOKEN=... dovetail executor --server tools.example.org:443 --tls --tools weather.py --max-parallel 16
 
-A SPEC is as of `dovetail run`. Without --tools and --max-parallel, they are those of the settings.
+A SPEC is as of `dovetail run`. Without --tools, --policies and --max-parallel, they are those of the settings.
 {SERVER_EPILOG}
 
 Exit status: 0 drained, 1 the server refused it, 2 called wrongly, 130 or 143 ended by a second signal.
@@ -39,6 +39,7 @@ def add_arguments(parser: Parser) -> None:
     """Tell a parser what `executor` takes."""
     add = parser.add_argument
     add("-t", "--tools", action="append", metavar="SPEC", help="tools to serve; may be repeated")
+    add("--policies", metavar="FILE.toml", help="how calls of the tools are made: timeouts, retries, limits")
     add("--id", metavar="NAME", help="its name, unique among the server's executors (host, process, random)")
     add(
         "--max-parallel",
@@ -56,7 +57,7 @@ def executor(options: Namespace) -> int:
     """Serve until drained; returns the exit status.
 
     Raises:
-        UsageError: no server or no tools are given, or one of the options cannot be used.
+        UsageError: no server or no tools are given, or one of the options or policies cannot be used.
     """
     connection = connection_of(options)
     # What takes its time to import is imported where it is needed.
@@ -65,14 +66,19 @@ def executor(options: Namespace) -> int:
     from dovetail.errors import UsageError
     from dovetail.executor import Executor
     from dovetail.executor.executor import DEFAULT_MAX_PARALLEL_CALLS
+    from dovetail.policy_file import read_policies
     from dovetail.settings import load_settings
+    from dovetail.tool_set import ToolSet
 
-    given = {name: getattr(options, name) for name in ("tools", "max_parallel_calls")}
+    given = {name: getattr(options, name) for name in ("tools", "policies", "max_parallel_calls")}
     settings = load_settings(given, config=options.config)
     if not settings.tools:
         raise UsageError("no tools are given; add --tools SPEC: tools.py, package.module, tools.py:name")
+    tools = ToolSet.of(settings.tools)
+    if settings.policies is not None:
+        tools = read_policies(settings.policies).applied_to_all(tools)
     served = Executor(
-        settings.tools,
+        [tools],
         connection,
         executor_id=options.id,
         max_parallel_calls=settings.max_parallel_calls or DEFAULT_MAX_PARALLEL_CALLS,
