@@ -62,7 +62,7 @@ def test_a_replan_is_told_what_is_known_why_it_is_wanted_and_where_ids_go_on() -
     messages = planner_messages("q?", TOOLS, replan=ReplanContext(known, "nothing was found", 3))
     content = messages[-1]["content"]
     assert content.startswith("q?")
-    assert '1. search({"query":"x"}) returned <<<[]>>>' in content
+    assert '1. search(<<<{"query":"x"}>>>) returned <<<[]>>>' in content
     assert "2. search({}) failed: <<<it was down>>>" in content
     assert "nothing was found" in content
     assert "IDs continue at 3" in content

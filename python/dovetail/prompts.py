@@ -28,6 +28,7 @@ _MAX_ARGUMENTS: Final = 500
 _MAX_FAILURE: Final = 500
 _MAX_CHOICES: Final = 12
 _MAX_DEPTH: Final = 4
+_NONE: Final = "{}"
 _FENCE: Final = "<<<"
 _FENCE_END: Final = ">>>"
 # Also in the wide and small forms, and with marks of no width between: a model may take those for the same.
@@ -206,9 +207,10 @@ def _alternatives(names: Sequence[str]) -> str:
 
 
 def _observed(observation: Observation) -> str:
-    # Arguments have outputs in them, as JSON: on one line and in quotes, but not fenced.
-    arguments = _without_fences(_cut(observation.arguments_json, _MAX_ARGUMENTS))
-    call = f"{observation.task_id}. {observation.tool}({arguments})"
+    # Arguments are fenced too: they have outputs of other tools in them.
+    arguments = observation.arguments_json
+    given = arguments if arguments == _NONE else _fenced(_cut(arguments, _MAX_ARGUMENTS))
+    call = f"{observation.task_id}. {observation.tool}({given})"
     if observation.output_json is not None:
         return f"{call} returned {_fenced(_cut(observation.output_json, _MAX_OUTPUT))}"
     return f"{call} failed: {_fenced(_cut(observation.failure or 'no reason given', _MAX_FAILURE))}"

@@ -112,12 +112,36 @@ def test_a_fence_cannot_be_closed_by_what_looks_like_its_end(forged: str) -> Non
     assert "\uff1e\uff1e" not in content
 
 
-def test_arguments_that_quote_an_output_stay_on_their_line_and_open_no_fence() -> None:
+async def test_an_output_that_flows_into_arguments_does_not_leave_the_fence_around_them() -> None:
+    rng = random.Random(45)
+    texts = [hostile_text(rng) for _ in range(50)]
+
+    @tool
+    async def fetch(number: int) -> str:
+        return texts[number]
+
+    lines = [
+        f'{2 * number + 1}. fetch({number})\n{2 * number + 2}. echo("<${2 * number + 1}>")' for number in range(50)
+    ]
+    again = "Thought: no.\nAction: Replan(more)"
+    model = ScriptedModel("\n".join([*lines, "101. join()"]), again, "101. join()", finish("done"))
+    events = await events_of([fetch, echo], model)
+    assert len(outputs(events)) == 100
+    joined, replanned = model.asked[1][-1]["content"], model.asked[2][-1]["content"]
+    for content in (joined, replanned):
+        assert content.count(CANARY) >= 150
+        assert CANARY not in _outside_fences(content)
+        # Of a task each: its arguments, and its output.
+        assert len(re.findall("<<<", content)) == len(re.findall(">>>", content)) == 200
+
+
+def test_arguments_that_quote_an_output_stay_on_their_line_inside_their_fence() -> None:
     rng = random.Random(44)
     for _ in range(COUNT):
         arguments = json.dumps({"text": hostile_text(rng)}, ensure_ascii=False)
         content = joiner_messages("q?", [Observation(1, "f", arguments, "5")])[1]["content"]
-        assert len(re.findall("<<<|>>>", content)) == 2
+        assert re.findall("<<<|>>>", content) == ["<<<", ">>>", "<<<", ">>>"]
+        assert CANARY not in _outside_fences(content)
         assert content.count("\n") == 2
 
 
