@@ -94,8 +94,7 @@ class McpBackend:
             call.fail(reason, message_of(error), may_be_repeated=True)
         except McpLostError as error:
             if tool.repeatable:
-                call.progress(None, message_of(error))
-                call.lose(self._server.executor_id)
+                call.lose(self._server.executor_id, message_of(error))
             else:
                 message = f"{message_of(error)}; {tool.name} must not be called twice"
                 call.fail(FailureReason.FAILURE_REASON_OUTCOME_UNKNOWN, bounded(message))
