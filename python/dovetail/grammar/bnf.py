@@ -1,0 +1,57 @@
+"""Writes rules as `::=` grammars: llama.cpp's GBNF, which vLLM's engines (xgrammar, guidance) take as EBNF."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dovetail.grammar.expression import Characters, Choice, Expression, Literal, Name, Repeat, Rules, Series
+
+__all__ = ["times", "to_bnf"]
+
+_ESCAPES: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t", "\\": r"\\", '"': r"\""}
+# Of what engines take in brackets, only `\x` is the same everywhere.
+_IN_BRACKETS: Final = frozenset('"\\[]^-')
+
+
+def to_bnf(rules: Rules) -> str:
+    """The grammar, a rule a line; it begins with ``root``."""
+    return "".join(f"{name} ::= {_text(expression)}\n" for name, expression in rules.used().items())
+
+
+def _text(expression: Expression) -> str:
+    match expression:
+        case Literal(text):
+            return f'"{"".join(_escaped(character) for character in text)}"'
+        case Characters(ranges, negated):
+            inside = "".join(
+                _in_brackets(first) + (f"-{_in_brackets(last)}" if last != first else "") for first, last in ranges
+            )
+            return f"[{'^' if negated else ''}{inside}]"
+        case Name(name):
+            return name
+        case Series(parts):
+            return " ".join(f"({_text(part)})" if isinstance(part, Choice) else _text(part) for part in parts) or '""'
+        case Choice(options):
+            return " | ".join(_text(option) for option in options)
+        case Repeat(part, least, most):
+            inner = f"({_text(part)})" if isinstance(part, Choice | Series | Repeat) else _text(part)
+            return inner + times(least, most)
+
+
+def _escaped(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    return f"\\x{ord(character):02X}" if character < " " or character == "\x7f" else character
+
+
+def _in_brackets(character: str) -> str:
+    return (
+        f"\\x{ord(character):02X}" if character < " " or character in _IN_BRACKETS or character == "\x7f" else character
+    )
+
+
+def times(least: int, most: int) -> str:
+    """How often something comes, as every notation has it."""
+    if (least, most) == (0, 1):
+        return "?"
+    return f"{{{least}}}" if least == most else f"{{{least},{most}}}"
