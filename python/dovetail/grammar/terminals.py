@@ -7,6 +7,7 @@ import re
 from typing import Any, Final
 
 from dovetail.grammar.expression import (
+    EMPTY,
     Characters,
     Expression,
     Literal,
@@ -95,7 +96,8 @@ def free_object(value: Expression, least: int, most: int) -> Expression:
 
 def string_of(least: int, most: int) -> Expression:
     """A string of so many characters: one opaque piece, in which references are the plan machine's business."""
-    return series(Literal('"'), Repeat(Name("char"), least, most), Literal('"'))
+    inner = Repeat(Name("char"), least, most) if most else EMPTY
+    return series(Literal('"'), inner, Literal('"'))
 
 
 def json_text(value: Any) -> str:
