@@ -1,30 +1,16 @@
 from __future__ import annotations
 
 import json
-import random
 from typing import Any
 
 import pytest
 from gbnf import Gbnf
+from tool_sets import INTEGER, LOOKUP, NUMBER, RATIO, STRING, tool
 
-from dovetail import _core
-from dovetail.grammar import plan_grammar
-
-
-def _tool(
-    name: str, output: str | None = None, /, required: list[str] | None = None, **properties: Any
-) -> dict[str, Any]:
-    schema = {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties) if required is None else required,
-    }
-    return {"name": name, "inputSchema": schema} | ({} if output is None else {"outputSchema": {"type": output}})
-
-
-STRING, INTEGER, NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
-LOOKUP = _tool("lookup", "number", name=STRING)
-RATIO = _tool("ratio", "number", a=NUMBER, b=NUMBER)
+from dovetail.errors import UsageError
+from dovetail.grammar import plan_grammar, uncallable
+from dovetail.tool_set import ToolSet
+from dovetail.tools import Tool
 
 
 def _accepts(tools: list[dict[str, Any]], plan: str, **options: Any) -> bool:
@@ -32,7 +18,7 @@ def _accepts(tools: list[dict[str, Any]], plan: str, **options: Any) -> bool:
 
 
 def _takes(value: str, schema: dict[str, Any]) -> bool:
-    return _accepts([_tool("f", "boolean", x=schema)], f"1. f({value})\n2. join()", max_tasks=1)
+    return _accepts([tool("f", "boolean", x=schema)], f"1. f({value})\n2. join()", max_tasks=1)
 
 
 def test_a_plan_of_calls_and_references_to_earlier_tasks_follows_the_grammar() -> None:
@@ -123,52 +109,52 @@ def test_a_schema_decides_which_values_may_be_written(
 
 
 def test_a_schema_may_be_defined_elsewhere_in_the_input_schema() -> None:
-    tool = _tool("f", x={"$ref": "#/$defs/Unit"})
-    tool["inputSchema"]["$defs"] = {"Unit": {"enum": ["km", "mi"]}}
-    assert _accepts([tool], '1. f("mi")\n2. join()')
-    assert not _accepts([tool], '1. f("m")\n2. join()')
+    one = tool("f", x={"$ref": "#/$defs/Unit"})
+    one["inputSchema"]["$defs"] = {"Unit": {"enum": ["km", "mi"]}}
+    assert _accepts([one], '1. f("mi")\n2. join()')
+    assert not _accepts([one], '1. f("m")\n2. join()')
 
 
 def test_a_schema_that_contains_itself_ends_in_any_literal() -> None:
-    tool = _tool("f", x={"$ref": "#/$defs/Tree"})
+    one = tool("f", x={"$ref": "#/$defs/Tree"})
     tree = {"type": "object", "properties": {"child": {"$ref": "#/$defs/Tree"}}}
-    tool["inputSchema"]["$defs"] = {"Tree": tree, "Loop": {"$ref": "#/$defs/Loop"}}
-    assert _accepts([tool], '1. f({"child": {"child": {}}})\n2. join()')
+    one["inputSchema"]["$defs"] = {"Tree": tree, "Loop": {"$ref": "#/$defs/Loop"}}
+    assert _accepts([one], '1. f({"child": {"child": {}}})\n2. join()')
 
 
 def test_optional_arguments_are_written_by_name_after_the_required_ones() -> None:
-    tool = _tool("search", required=["query"], query=STRING, limit=INTEGER, exact={"type": "boolean"})
+    one = tool("search", required=["query"], query=STRING, limit=INTEGER, exact={"type": "boolean"})
     for arguments in ('"x"', '"x", limit=3', '"x", exact=true', '"x", limit=3, exact=true'):
-        assert _accepts([tool], f"1. search({arguments})\n2. join()")
+        assert _accepts([one], f"1. search({arguments})\n2. join()")
     for arguments in ('"x", 3', "limit=3", '"x", exact=true, limit=3', '"x",'):
-        assert not _accepts([tool], f"1. search({arguments})\n2. join()")
+        assert not _accepts([one], f"1. search({arguments})\n2. join()")
 
 
 def test_a_required_argument_behind_an_optional_one_is_named() -> None:
-    tool = _tool("f", required=["b"], a=INTEGER, b=INTEGER)
-    assert _accepts([tool], "1. f(b=2)\n2. join()")
-    assert not _accepts([tool], "1. f(2)\n2. join()")
+    one = tool("f", required=["b"], a=INTEGER, b=INTEGER)
+    assert _accepts([one], "1. f(b=2)\n2. join()")
+    assert not _accepts([one], "1. f(2)\n2. join()")
 
 
 def test_a_tool_may_have_no_arguments_at_all_or_only_optional_ones() -> None:
-    assert _accepts([_tool("now")], "1. now()\n2. join($1)")
+    assert _accepts([tool("now")], "1. now()\n2. join($1)")
     assert _accepts([{"name": "now", "inputSchema": {"type": "object"}}], "1. now()\n2. join($1)")
-    tool = _tool("f", required=[], a=INTEGER, b=INTEGER)
+    one = tool("f", required=[], a=INTEGER, b=INTEGER)
     for arguments in ("", "a=1", "b=2", "a=1, b=2"):
-        assert _accepts([tool], f"1. f({arguments})\n2. join()")
+        assert _accepts([one], f"1. f({arguments})\n2. join()")
 
 
 def test_a_bare_reference_is_offered_where_an_output_can_fit() -> None:
-    number, text = _tool("n", "number", x=NUMBER), _tool("s", "string", x=STRING)
+    number, text = tool("n", "number", x=NUMBER), tool("s", "string", x=STRING)
     assert _accepts([number], "1. n(1)\n2. n($1)\n3. join()")
-    assert not _accepts([text, _tool("n", "string", x=NUMBER)], '1. s("a")\n2. n($1)\n3. join()')
-    unknown = _tool("u", x={"type": "array", "items": NUMBER})
+    assert not _accepts([text, tool("n", "string", x=NUMBER)], '1. s("a")\n2. n($1)\n3. join()')
+    unknown = tool("u", x={"type": "array", "items": NUMBER})
     assert _accepts([unknown], "1. u([1])\n2. u($1)\n3. u([$1, 2, $2[0].height])\n4. join()")
     assert not _accepts([number], "1. n(1)\n2. n($1.height)\n3. join()")
 
 
 def test_a_reference_to_a_place_that_takes_only_text_is_written_inside_the_string() -> None:
-    text = _tool("s", "string", x=STRING)
+    text = tool("s", "string", x=STRING)
     assert _accepts([text], '1. s("a")\n2. s("about $1")\n3. s("$2")\n4. join($3)')
     assert not _accepts([text], '1. s("a")\n2. s($1)\n3. join()')
 
@@ -178,6 +164,38 @@ def test_the_same_tool_set_gives_the_same_text_and_is_compiled_once() -> None:
     assert plan_grammar([LOOKUP, RATIO]) is plan_grammar(again)
     assert plan_grammar([LOOKUP, RATIO]).text != plan_grammar([RATIO, LOOKUP]).text
     assert plan_grammar([LOOKUP]).dialect == "gbnf"
+
+
+def test_a_tool_set_has_the_grammar_of_its_tools() -> None:
+    tools = ToolSet.of([Tool("lookup", "", LOOKUP["inputSchema"], LOOKUP["outputSchema"])])
+    assert plan_grammar(tools) is plan_grammar([LOOKUP])
+    again = ToolSet(tools)
+    assert plan_grammar(again) is plan_grammar(tools)
+
+
+@pytest.mark.parametrize("change", [{"max_tasks": 3}, {"first_id": 2}, {"thought": True}, {"max_string": 60}])
+def test_other_terms_give_another_grammar(change: dict[str, Any]) -> None:
+    assert plan_grammar([LOOKUP], **change).text != plan_grammar([LOOKUP]).text
+
+
+def test_strings_are_as_long_as_asked_for() -> None:
+    plan = '1. lookup("' + "a" * 500 + '")\n2. join()'
+    assert _accepts([LOOKUP], plan, max_tasks=1, max_string=500)
+    assert not _accepts([LOOKUP], plan, max_tasks=1, max_string=499)
+
+
+@pytest.mark.parametrize("dialect", ["gbnf", "json_schema"])
+def test_a_tool_that_no_arguments_fit_is_left_out_and_said(dialect: Any) -> None:
+    endless = tool("endless", x={"$ref": "#/properties/x"})
+    impossible = tool("impossible", x={"type": "string", "minLength": 3, "maxLength": 2})
+    tools = [RATIO, endless, impossible]
+    text = plan_grammar(tools, dialect=dialect).text
+    assert "ratio" in text
+    assert "endless" not in text
+    assert "impossible" not in text
+    assert set(uncallable(tools, dialect)) == {"endless", "impossible"}
+    with pytest.raises(UsageError, match=r"endless.*inputSchema"):
+        plan_grammar([endless, impossible], dialect=dialect)
 
 
 def test_a_description_is_not_part_of_a_grammar() -> None:
@@ -195,27 +213,3 @@ def test_a_description_is_not_part_of_a_grammar() -> None:
 def test_a_grammar_that_could_say_nothing_is_refused(tools: list[Any], options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         plan_grammar(tools, **options)
-
-
-RICH = [
-    LOOKUP,
-    RATIO,
-    _tool("search", "array", required=["query"], query=STRING, limit=INTEGER, unit={"enum": ["km", 'it\'s "odd"']}),
-    _tool(
-        "note", "string", required=["b"], a={"anyOf": [INTEGER, {"type": "null"}]}, b={"type": "array", "items": NUMBER}
-    ),
-    _tool("any", x={}, y={"type": "object", "properties": {"z": NUMBER, "w": STRING}, "required": ["z"]}),
-]
-
-
-@pytest.mark.parametrize("seed", range(150))
-def test_whatever_the_grammar_allows_the_machine_plans_without_an_error(seed: int) -> None:
-    plan = Gbnf(plan_grammar(RICH, max_tasks=5, thought=True).text).sentence(random.Random(seed))
-    machine = _core.Machine(_core.ToolSet(json.dumps(RICH)))
-    steps = [*machine.feed(plan), *machine.finish()]
-    errors = [step for step in steps if isinstance(step, _core.Diagnostic) and step.severity == "error"]
-    assert [f"{error.code}: {error.message}" for error in errors] == [], plan
-    assert any(isinstance(step, _core.Closed) for step in steps)
-    planned = [step.task_id for step in steps if isinstance(step, _core.Planned)]
-    assert planned == list(range(1, len(planned) + 1))
-    assert planned
