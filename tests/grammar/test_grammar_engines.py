@@ -99,6 +99,14 @@ def test_a_word_that_a_named_argument_begins_with_can_still_be_written() -> None
         assert _accepts(matcher, "1. f(true, null, false=1, null_ok=null)\n2. join()")
 
 
+def test_a_letter_that_xgrammar_reads_on_behind_is_cut_off_from_what_follows() -> None:
+    tools = [tool("größe", x={"enum": ["ß" * 20, *(f"ß{digit}" for digit in range(20)), "ß"]})]
+    text = plan_grammar(tools, dialect="ebnf").text
+    assert '"größ" "e("' in text
+    assert "ße" not in text
+    assert _accepts(_matcher(plan_grammar(tools, dialect="ebnf")), '1. größe("ß17")\n2. join()')
+
+
 def test_a_grammar_that_does_not_compile_is_not_given_away_and_names_its_tool(monkeypatch: pytest.MonkeyPatch) -> None:
     real = plan.fault_in
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from dovetail.grammar.expression import Characters, Choice, Expression, Literal, Name, Repeat, Rules, Series
@@ -9,6 +10,8 @@ from dovetail.grammar.expression import Characters, Choice, Expression, Literal,
 __all__ = ["times", "to_bnf"]
 
 _ESCAPES: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t", "\\": r"\\", '"': r"\""}
+# xgrammar writes such a character as `\xDF`, and reads hexadecimal digits behind it as if they were part of it.
+_CUT: Final = re.compile(r"(?<=[\x00-\x1f\x7f-\xff])(?=[0-9a-fA-F])")
 # Of what engines take in brackets, only `\x` is the same everywhere.
 _IN_BRACKETS: Final = frozenset('"\\[]^-')
 
@@ -21,7 +24,7 @@ def to_bnf(rules: Rules) -> str:
 def _text(expression: Expression) -> str:
     match expression:
         case Literal(text):
-            return f'"{"".join(_escaped(character) for character in text)}"'
+            return " ".join(f'"{_escaped(part)}"' for part in _CUT.split(text))
         case Characters(ranges, negated):
             inside = "".join(
                 _in_brackets(first) + (f"-{_in_brackets(last)}" if last != first else "") for first, last in ranges
@@ -34,20 +37,22 @@ def _text(expression: Expression) -> str:
         case Choice(options):
             return " | ".join(_text(option) for option in options)
         case Repeat(part, least, most):
-            inner = f"({_text(part)})" if isinstance(part, Choice | Series | Repeat) else _text(part)
-            return inner + times(least, most)
+            several = isinstance(part, Choice | Series | Repeat) or (
+                isinstance(part, Literal) and _CUT.search(part.text)
+            )
+            return (f"({_text(part)})" if several else _text(part)) + times(least, most)
 
 
-def _escaped(character: str) -> str:
-    if character in _ESCAPES:
-        return _ESCAPES[character]
+def _escaped(text: str) -> str:
+    return "".join(_ESCAPES.get(character) or _coded(character) for character in text)
+
+
+def _coded(character: str) -> str:
     return f"\\x{ord(character):02X}" if character < " " or character == "\x7f" else character
 
 
 def _in_brackets(character: str) -> str:
-    return (
-        f"\\x{ord(character):02X}" if character < " " or character in _IN_BRACKETS or character == "\x7f" else character
-    )
+    return f"\\x{ord(character):02X}" if character in _IN_BRACKETS else _coded(character)
 
 
 def times(least: int, most: int) -> str:
