@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from dovetail.cli import approve, cancel, demo, executor, mcp, plan, reject, run, runs, tools, watch
+from dovetail.cli import approve, cancel, demo, executor, grammar, mcp, plan, reject, run, runs, tools, watch
 from dovetail.cli.arguments import Parser
 from dovetail.cli.exits import BROKEN_PIPE, FAILED, INTERRUPTED, USAGE, abandon_output, complain, is_closed_pipe
 from dovetail.errors import ServerError, UsageError
@@ -26,6 +26,7 @@ examples:
   dovetail run --model openai:gpt-5-mini --tools tools.py "How high is Mount Everest in feet?"
   dovetail run --model vllm:Qwen/Qwen3-8B --base-url http://gpu:8000/v1 --json "..." | jq .
   dovetail plan plan.txt --tools tools.json
+  dovetail grammar --tools tools.json --dialect ebnf
   dovetail executor --server localhost:50051 --tools tools.py
   dovetail run --server localhost:50051 "How high is Mount Everest in feet?"
 
@@ -74,6 +75,7 @@ def _parser(wanted: str) -> Parser:
     for name, module, command in (
         ("run", run, run.run),
         ("plan", plan, plan.plan),
+        ("grammar", grammar, grammar.grammar),
         ("demo", demo, demo.demo),
         ("executor", executor, executor.executor),
         ("mcp", mcp, mcp.mcp),
