@@ -7,9 +7,9 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from dovetail.call_context import CallContext
-from dovetail.errors import RetryableError
+from dovetail.call_failure import failure_of
 from dovetail.failure_text import failure_text, message_of
-from dovetail.outputs import OutputError
+from dovetail.processes.backend import IN_PROCESSES
 from dovetail.v1 import Failure, FailureReason
 
 if TYPE_CHECKING:
@@ -200,11 +200,9 @@ class _InProcess:
             if not call.over:  # nobody cancelled it: the tool raised this by itself
                 asyncio.current_task().uncancel()  # type: ignore[union-attr]  # this is a task
             call.fail(FailureReason.FAILURE_REASON_TOOL_ERROR, failure_text(error))
-        except OutputError as error:
-            call.fail(error.reason, message_of(error))
         except Exception as error:  # whatever a tool raises is data
-            may_be_repeated = isinstance(error, RetryableError)
-            call.fail(FailureReason.FAILURE_REASON_TOOL_ERROR, failure_text(error), may_be_repeated=may_be_repeated)
+            failure = failure_of(error)
+            call.fail(failure.reason, message_of(failure), may_be_repeated=failure.may_be_repeated)
         else:
             call.succeed(output_json)
 
@@ -213,11 +211,13 @@ IN_PROCESS = _InProcess()
 """Carries out calls of functions of this process: on the event loop or in a thread."""
 
 
-def backend_of(call: Call) -> Backend:
-    """Who carries out a call."""
-    return call.tool.backend or IN_PROCESS
+def backend_of(tool: Tool) -> Backend:
+    """Who carries out calls of a tool."""
+    if tool.backend is not None:
+        return tool.backend
+    return IN_PROCESSES if tool.isolation == "process" else IN_PROCESS
 
 
 def begin(call: Call) -> None:
     """Have a call carried out."""
-    backend_of(call).begin(call)
+    backend_of(call.tool).begin(call)

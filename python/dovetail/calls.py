@@ -161,7 +161,7 @@ class Calls:
     def _begin(self, call: Call) -> None:
         self._out[call.task_id] = call
         if call.tool.policy is PLAIN:
-            backend_of(call).begin(call)
+            backend_of(call.tool).begin(call)
         else:
             self._gates.admit(call)
 
@@ -247,7 +247,7 @@ class Calls:
     def _cut_short(self, call: Call, message: str) -> None:
         if call.over:
             return
-        call.ending = backend_of(call).cancel(call)
+        call.ending = backend_of(call.tool).cancel(call)
         self._abandon(call.ending)
         call.fail(FailureReason.FAILURE_REASON_TIMEOUT, message)
 
@@ -306,9 +306,9 @@ class Calls:
         """The outcome of a call is not wanted any more, wherever it is: at a gate or at its backend."""
         self._end(call)
         if call.tool.policy is PLAIN:
-            return backend_of(call).cancel(call)
+            return backend_of(call.tool).cancel(call)
         if self._gates.let_through(call):
-            call.ending = backend_of(call).cancel(call)
+            call.ending = backend_of(call.tool).cancel(call)
         self._gates.withdraw(call)
         return call.ending
 

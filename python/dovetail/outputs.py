@@ -6,23 +6,19 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from dovetail.errors import DovetailError
+from dovetail.call_failure import CallFailedError
 from dovetail.large_output import cut_output
 from dovetail.v1 import FailureReason
 
 __all__ = ["OutputError", "encode_output"]
 
 
-class OutputError(DovetailError):
+class OutputError(CallFailedError):
     """A tool returned something that cannot be an output.
 
     Attributes:
         reason: ``FAILURE_REASON_OUTPUT_INVALID`` or ``FAILURE_REASON_OUTPUT_TOO_LARGE``.
     """
-
-    def __init__(self, reason: FailureReason, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 def encode_output(output: Any, tool: str, most: int, *, cut: bool) -> str:

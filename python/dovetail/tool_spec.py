@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dovetail.errors import ToolDefinitionError, UsageError
+from dovetail.processes.address import FILE_MODULE
 from dovetail.tool_file import read_tools
 from dovetail.tools import Tool, tool
 
@@ -197,7 +198,7 @@ def _import_file(path: Path, spec: str) -> ModuleType:
     if not path.is_file():
         raise UsageError(f"tools {spec}: there is no file {path}")
     path = path.resolve()
-    name = f"dovetail_tools_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    name = f"{FILE_MODULE}{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
     found = importlib.util.spec_from_file_location(name, path)

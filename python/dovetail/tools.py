@@ -6,7 +6,7 @@ import functools
 import inspect
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, TypeAlias, TypeVar, get_args, overload
 
 from pydantic_core import from_json
 
@@ -14,6 +14,7 @@ from dovetail.call_context import CallContext
 from dovetail.errors import ToolDefinitionError, UsageError
 from dovetail.outputs import encode_output
 from dovetail.policy import PLAIN, Policy, Rate
+from dovetail.processes.address import FunctionAddress
 from dovetail.secret import SecretsInUse
 from dovetail.threads import shared_threads
 from dovetail.tool_check import check_spec
@@ -44,6 +45,8 @@ SEQUENTIAL: Final = "dovetail/sequential"
 APPROVAL: Final = "dovetail/approval"
 _META: Final = {SEQUENTIAL: "sequential", APPROVAL: "approval"}
 
+Isolation: TypeAlias = Literal["none", "process"]
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_./:-]{0,127}")
 
 
@@ -61,6 +64,7 @@ class Tool:
         destructive: it may destroy what cannot be brought back.
         sequential: its calls must not overlap in a run.
         approval: a person must approve each call.
+        isolation: ``process``: its calls are made in child processes, which can be killed; ``none``: in this one.
         timeout: how many seconds a call may take; None for no limit.
         max_output_bytes: how large its output may be, as JSON text.
         policy: how else its calls are made.
@@ -70,6 +74,7 @@ class Tool:
         context_parameter: the parameter of the function that takes the `CallContext`, if there is one.
         secrets: the parameters of the function that take a `dovetail.Secret` from the environment.
         is_async: whether the function runs on the event loop; it runs in a thread if not.
+        address: where another process finds the function, if that is where it runs.
 
     Raises:
         ToolDefinitionError: a field cannot be used; the message names the tool and the field.
@@ -84,6 +89,7 @@ class Tool:
     destructive: bool = False
     sequential: bool = False
     approval: bool = False
+    isolation: Isolation = "none"
     timeout: float | None = DEFAULT_TIMEOUT
     max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES
     policy: Policy = PLAIN
@@ -93,6 +99,7 @@ class Tool:
     context_parameter: str | None = field(default=None, repr=False)
     secrets: tuple[SecretParameter, ...] = field(default=(), repr=False)
     is_async: bool = field(init=False, repr=False)
+    address: FunctionAddress | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or self.name.lower() == "join":
@@ -110,6 +117,7 @@ class Tool:
             raise ToolDefinitionError(
                 f"tool {self.name!r}: cache: only outputs of a read_only tool can be used again", field="policy"
             )
+        object.__setattr__(self, "address", self._find_address())
         # Found out once here and not at every call. A callable object is async if its `__call__` is.
         called = getattr(self.function, "__call__", None)  # noqa: B004
         is_async = inspect.iscoroutinefunction(self.function) or inspect.iscoroutinefunction(called)
@@ -135,10 +143,20 @@ class Tool:
 
         Raises:
             OutputError: the output is no JSON value, or too large.
+            CallFailedError: the tool is isolated, and its function raised or its process died.
             UsageError: there is no function behind this tool, or the variable of a secret is not set.
             ValueError: the arguments are no JSON object, or a type has demands that its schema does not show.
             Exception: whatever else the function raised.
         """
+        if self.isolation == "process":
+            # Imported here because most do without.
+            from dovetail.processes.pool import shared_processes
+
+            context = context or CallContext()
+            seconds = context.seconds_left()
+            return await shared_processes.call(
+                self, arguments_json, context, seconds=seconds, progressed=context.report
+            )
         if not self.secrets:
             return await self._call(arguments_json, context)
         secrets = SecretsInUse(self.secrets, self.name)
@@ -146,6 +164,21 @@ class Tool:
             context = secrets.context(context)
         with secrets.hidden():
             return secrets.output(await self._call(arguments_json, context, secrets.arguments))
+
+    def _find_address(self) -> FunctionAddress | None:
+        if self.isolation not in get_args(Isolation):
+            raise ToolDefinitionError(
+                f"tool {self.name!r}: isolation is {self.isolation!r}; it must be 'none' or 'process'",
+                field="isolation",
+            )
+        if self.isolation == "none":
+            return None
+        if self.function is None or self.backend is not None:
+            raise ToolDefinitionError(
+                f"tool {self.name!r}: isolation='process' needs a function behind the tool, and nothing else",
+                field="isolation",
+            )
+        return FunctionAddress.of(self.function, self.name)
 
     async def _call(
         self, arguments_json: str | bytes, context: CallContext | None, secrets: Mapping[str, Secret] | None = None
@@ -233,6 +266,7 @@ def tool(
     destructive: bool = False,
     sequential: bool = False,
     approval: bool = False,
+    isolation: Isolation = "none",
     timeout: float | None = DEFAULT_TIMEOUT,
     max_output_bytes: int = DEFAULT_MAX_OUTPUT_BYTES,
     policy: Policy = PLAIN,
@@ -261,14 +295,14 @@ def tool(
 
     Its name is the function's, its description the docstring up to the first section, its schemas come from
     the type hints, and the ``Args:`` section describes the arguments. An async function runs on the event
-    loop, so it must not block; any other runs in a thread.
+    loop, so it must not block; any other runs in a thread. With ``isolation="process"`` either runs in a process.
 
     Args:
         function: the function; what is decorated stays callable as it was.
         name: the tool's name, if it is not the function's.
         description: what the planner is told, if it is not the docstring.
         **spec: the other fields of `Tool`: ``read_only``, ``idempotent``, ``destructive``, ``sequential``,
-            ``approval``, ``timeout``, ``max_output_bytes``; and those of `dovetail.policy.Policy`:
+            ``approval``, ``isolation``, ``timeout``, ``max_output_bytes``; and those of `dovetail.policy.Policy`:
             ``retries``, ``rate``, ``cache``, ``breaker_failures``, …
 
     Raises:

@@ -7,10 +7,10 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from dovetail.call_context import CallContext
-from dovetail.failure_text import bounded, failure_text, message_of
-from dovetail.outputs import OutputError
+from dovetail.call_failure import failure_to_wire
+from dovetail.failure_text import bounded
 from dovetail.progress_reports import ProgressReports
-from dovetail.v1 import CallFailure, CallOutcome, ClientToolResult, FailureReason
+from dovetail.v1 import CallFailure, CallOutcome, ClientToolResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["ClientTools"]
 
 _CANCEL_SECONDS: Final = 1.0
-
-_KINDS: Final = {
-    FailureReason.FAILURE_REASON_OUTPUT_INVALID: CallFailure.KIND_OUTPUT_INVALID,
-    FailureReason.FAILURE_REASON_OUTPUT_TOO_LARGE: CallFailure.KIND_OUTPUT_TOO_LARGE,
-}
 
 
 class ClientTools:
@@ -116,14 +111,12 @@ class ClientTools:
         try:
             output = await self._tools[call.tool].call(call.arguments_json, context)
             outcome = CallOutcome(output_json=output)
-        except OutputError as error:
-            outcome = _failure(_KINDS.get(error.reason, CallFailure.KIND_ERROR), message_of(error))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever a tool raises is data, and so is its own CancelledError
             if call_id not in self._out:
                 raise
-            outcome = _failure(CallFailure.KIND_ERROR, failure_text(error))
+            outcome = CallOutcome(failure=failure_to_wire(error))
         # One that was stopped may have swallowed its cancellation.
         if self._out.pop(call_id, None) is not None:
             self._finish(call_id, outcome)

@@ -7,11 +7,10 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from dovetail.call_context import CallContext
-from dovetail.errors import RetryableError
+from dovetail.call_failure import failure_to_wire
 from dovetail.executor.state import logger
-from dovetail.failure_text import bounded, failure_text, message_of
-from dovetail.outputs import OutputError
-from dovetail.v1 import CallFailure, FailureReason
+from dovetail.failure_text import bounded
+from dovetail.v1 import CallFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,11 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Calls"]
 
 _CANCEL_SECONDS: Final = 1.0
-
-_KINDS: Final = {
-    FailureReason.FAILURE_REASON_OUTPUT_INVALID: CallFailure.KIND_OUTPUT_INVALID,
-    FailureReason.FAILURE_REASON_OUTPUT_TOO_LARGE: CallFailure.KIND_OUTPUT_TOO_LARGE,
-}
 
 
 class _Call:
@@ -155,20 +149,13 @@ class Calls:
         outcome: str | CallFailure
         try:
             outcome = await call.tool.call(arguments_json, context)
-        except OutputError as error:
-            kind = _KINDS.get(error.reason, CallFailure.KIND_ERROR)
-            outcome = CallFailure(kind=kind, message=message_of(error))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever a tool raises is data, and so is its own CancelledError
             if call.over:
                 raise
             logger.debug("call %s: %s raised", call.call_id, call.tool.name, exc_info=True)
-            outcome = CallFailure(
-                kind=CallFailure.KIND_ERROR,
-                message=failure_text(error),
-                may_be_repeated=isinstance(error, RetryableError),
-            )
+            outcome = failure_to_wire(error)
         if not call.over:
             self._leave(call)
             self._outbox.add(call.call_id, call.fencing_number, outcome)
