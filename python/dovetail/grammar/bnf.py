@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from dovetail.grammar.expression import Characters, Choice, Expression, Literal, Name, Repeat, Rules, Series
@@ -23,24 +24,29 @@ def to_bnf(rules: Rules) -> str:
 
 def _text(expression: Expression) -> str:
     match expression:
+        case Name(name):
+            return name
         case Literal(text):
-            return " ".join(f'"{_escaped(part)}"' for part in _CUT.split(text))
+            return _literal(text)
         case Characters(ranges, negated):
             inside = "".join(
                 _in_brackets(first) + (f"-{_in_brackets(last)}" if last != first else "") for first, last in ranges
             )
             return f"[{'^' if negated else ''}{inside}]"
-        case Name(name):
-            return name
         case Series(parts):
-            return " ".join(f"({_text(part)})" if isinstance(part, Choice) else _text(part) for part in parts) or '""'
+            return " ".join([f"({_text(part)})" if isinstance(part, Choice) else _text(part) for part in parts]) or '""'
         case Choice(options):
-            return " | ".join(_text(option) for option in options)
+            return " | ".join([_text(option) for option in options])
         case Repeat(part, least, most):
             several = isinstance(part, Choice | Series | Repeat) or (
                 isinstance(part, Literal) and _CUT.search(part.text)
             )
             return (f"({_text(part)})" if several else _text(part)) + times(least, most)
+
+
+@lru_cache(maxsize=4_096)
+def _literal(text: str) -> str:
+    return " ".join(f'"{_escaped(part)}"' for part in _CUT.split(text))
 
 
 def _escaped(text: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
     "EMPTY",
@@ -118,33 +118,36 @@ def separated(item: Expression, separator: Expression, least: int, most: int) ->
     return items if least else optional(items)
 
 
-def names_in(expression: Expression) -> Iterator[str]:
+def names_in(expression: Expression) -> list[str]:
     """The names of the rules that an expression uses."""
-    match expression:
-        case Name(name):
-            yield name
-        case Series(parts) | Choice(parts):
-            for part in parts:
-                yield from names_in(part)
-        case Repeat(part):
-            yield from names_in(part)
-        case _:
-            pass
+    found: list[str] = []
+    open_ = [expression]
+    while open_:
+        one = open_.pop()
+        if isinstance(one, Name):
+            found.append(one.name)
+        elif isinstance(one, Repeat):
+            open_.append(one.part)
+        elif isinstance(one, Series):
+            open_.extend(one.parts)
+        elif isinstance(one, Choice):
+            open_.extend(one.options)
+    return found
 
 
 def renamed(expression: Expression, names: Mapping[str, str]) -> Expression:
-    """The same expression, with other names for some rules."""
-    match expression:
-        case Name(name):
-            return Name(names[name]) if name in names else expression
-        case Series(parts):
-            return Series(tuple([renamed(part, names) for part in parts]))
-        case Choice(options):
-            return Choice(tuple([renamed(option, names) for option in options]))
-        case Repeat(part, least, most):
-            return Repeat(renamed(part, names), least, most)
-        case _:
-            return expression
+    """The same expression, with other names for some rules; what names none of them stays as it is."""
+    # Called for each rule of each task: chains of `isinstance` take half the time of a `match`.
+    if isinstance(expression, Name):
+        return Name(names[expression.name]) if expression.name in names else expression
+    if isinstance(expression, Repeat):
+        part = renamed(expression.part, names)
+        return expression if part is expression.part else Repeat(part, expression.least, expression.most)
+    if isinstance(expression, Series):
+        return Series(tuple([renamed(part, names) for part in expression.parts]))
+    if isinstance(expression, Choice):
+        return Choice(tuple([renamed(option, names) for option in expression.options]))
+    return expression
 
 
 @dataclass(slots=True)

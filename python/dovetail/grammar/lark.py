@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import Final
 
 from dovetail.grammar.bnf import times
-from dovetail.grammar.expression import Characters, Choice, Expression, Literal, Name, Repeat, Rules, Series
+from dovetail.grammar.expression import Characters, Choice, Expression, Literal, Name, Repeat, Rules, Series, names_in
 
 __all__ = ["to_lark"]
 
@@ -29,8 +30,6 @@ def to_lark(rules: Rules) -> str:
 
 def _mentioned(rules: Rules, used: dict[str, Expression]) -> set[str]:
     """The rules that are named by others than terminals, which spell out what they name."""
-    from dovetail.grammar.expression import names_in
-
     return {"root"} | {
         found for name, expression in used.items() if name not in rules.terminals for found in names_in(expression)
     }
@@ -38,19 +37,15 @@ def _mentioned(rules: Rules, used: dict[str, Expression]) -> set[str]:
 
 def _text(expression: Expression, rules: Rules) -> str:
     match expression:
-        case Literal(text):
-            return json.dumps(text, ensure_ascii=False)
-        case Characters():
-            return f"/{_regex(expression, rules)}/"
         case Name(name):
             return name.upper() if name in rules.terminals else name
+        case Literal(text):
+            return _literal(text)
+        case Characters():
+            return f"/{_regex(expression, rules)}/"
         case Series(parts):
-            return (
-                " ".join(
-                    f"({_text(part, rules)})" if isinstance(part, Choice) else _text(part, rules) for part in parts
-                )
-                or '""'
-            )
+            texts = [f"({_text(part, rules)})" if isinstance(part, Choice) else _text(part, rules) for part in parts]
+            return " ".join(texts) or '""'
         case Choice(options):
             return " | ".join(_text(option, rules) for option in options)
         case Repeat(part, least, most):
@@ -58,6 +53,11 @@ def _text(expression: Expression, rules: Rules) -> str:
             if isinstance(part, Choice | Series | Repeat):
                 inner = f"({inner})"
             return inner + times(least, most)
+
+
+@lru_cache(maxsize=4_096)
+def _literal(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _regex(expression: Expression, rules: Rules) -> str:
