@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from dovetail.call_context import CallContext
 from dovetail.call_failure import failure_to_wire
 from dovetail.failure_text import bounded
+from dovetail.live_tools import held_by
 from dovetail.progress_reports import ProgressReports
 from dovetail.v1 import CallFailure, CallOutcome, ClientToolResult
 
@@ -52,6 +53,9 @@ class ClientTools:
         self._of_task: dict[int, list[str]] = {}
         # Tasks that were told to end and have not yet: a tool may swallow its cancellation.
         self._abandoned: set[asyncio.Task[None]] = set()
+        self._held = held_by(tools)
+        for one in self._held:
+            one.hold()
 
     def __bool__(self) -> bool:
         return len(self._tools) > 0
@@ -98,6 +102,9 @@ class ClientTools:
             self._stop(call_id)
         if self._abandoned:
             await asyncio.wait(self._abandoned, timeout=_CANCEL_SECONDS)
+        held, self._held = self._held, []
+        for one in held:
+            await one.release()
 
     async def _carry_out(self, call: ClientToolCall, deadline: float | None) -> None:
         call_id = call.call_id

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from dovetail.errors import ToolDefinitionError
+from dovetail.errors import ToolDefinitionError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,6 +20,9 @@ FILE_MODULE: Final = "dovetail_tools_"
 """What the names of modules begin with that a SPEC's path was imported as: nobody finds them by name."""
 
 _REMEDY: Final = "move it to the top level of a module or a file, or leave isolation out"
+
+# What is being imported by `FunctionAddress.find`: a script that does its work again would never come to an end.
+_imports: list[FunctionAddress] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,14 @@ class FunctionAddress:
 
         Raises:
             ToolDefinitionError: something else has its name.
+            UsageError: this is the other process, and the module calls its tools while it is imported there.
         """
+        if _imports:
+            raise UsageError(
+                f"tool {tool!r} is called while the process of an isolated tool imports "
+                f"{_imports[-1].file or _imports[-1].module}; put what a script does under "
+                '`if __name__ == "__main__":`'
+            )
         found = _inside(sys.modules.get(function.__module__), self.name)
         if not any(one is function for one in _behind(found)):
             what = "nothing" if found is None else "something else"
@@ -92,17 +102,17 @@ class FunctionAddress:
             Exception: the module cannot be imported.
         """
         # Imported here because they import this.
-        if self.file:
-            from dovetail.tool_spec import load_module
+        from dovetail.tool_spec import load_module
+        from dovetail.tools import Tool
 
-            module = load_module(self.file)
-        else:
-            module = importlib.import_module(self.module)
+        _imports.append(self)
+        try:
+            module = load_module(self.file) if self.file else importlib.import_module(self.module)
+        finally:
+            _imports.pop()
         found = _inside(module, self.name)
         if found is None:
             raise ToolDefinitionError(f"{self.file or self.module} has no {self.name!r}; it may have been changed")
-        from dovetail.tools import Tool
-
         # Other decorators may stand above that of the tool.
         return next((one for one in _behind(found) if isinstance(one, Tool)), found)
 
