@@ -53,7 +53,9 @@ def plan_schema(tools: Sequence[Signature], terms: Terms, *, patterns: bool = Tr
         patterns: whether references are told from other strings by ``pattern``; without, any string may be written
             where an output can fit.
     """
-    writer = _Writer(frozenset[str]().union(*(tool.produces for tool in tools)))
+    produced = frozenset[str]().union(*(tool.produces for tool in tools))
+    # Their names are constants, too.
+    writer = _Writer(produced, sum(len(tool.records) for tool in tools))
     tasks = [_task(tool.name, writer.record(record)) for tool in tools for record in tool.records]
     properties: _Schema = {"thought": {"type": ["string", "null"]}} if terms.thought else {}
     properties["tasks"] = {
@@ -95,9 +97,9 @@ def _one_of(options: Iterable[_Schema]) -> _Schema:
 class _Writer:
     """Writes shapes as schemas."""
 
-    def __init__(self, produced: frozenset[str]) -> None:
+    def __init__(self, produced: frozenset[str], constants: int) -> None:
         self._produced = produced
-        self._constants = 0
+        self._constants = constants
         self.has_references = False
 
     def record(self, record: Record) -> _Schema:
