@@ -14,7 +14,7 @@ from benchmarks.rounds import Settings
 
 _BENCHMARKS = (
     *("parser", "dispatch", "makespan", "startup", "decoder", "runs"),
-    *("delivery", "remote_calls", "grpc_runs", "many_runs", "spread", "stalled", "policies", "grammar"),
+    *("delivery", "remote_calls", "grpc_runs", "many_runs", "spread", "stalled", "policies", "processes", "grammar"),
 )
 _README = Path(__file__).with_name("README.md")
 _BEGIN, _END = "<!-- results -->", "<!-- end of results -->"
