@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import os
+import signal
+import subprocess
+import sys
 import time
 from typing import Any
 
 from dovetail import CallContext, RetryableError, Tool, tool
 
 TIMEOUT = 0.3
+# At an executor, a call that waits for its process is on its way already.
+ISOLATED_TIMEOUT = 3.0
 
 
 async def misbehave(way: str, call: CallContext) -> Any:
@@ -56,6 +63,35 @@ def block(way: str) -> Any:
     return way
 
 
+def isolate(way: str, call: CallContext) -> Any:
+    """Do what is asked, in a process of its own."""
+    match way:
+        case "hang":
+            while True:
+                pass
+        case "die":
+            os._exit(3)
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "segment":
+            ctypes.string_at(0)
+        case "close":
+            os.closerange(3, 64)
+        case "leave":
+            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+            os._exit(0)
+        case "print":
+            print("z" * 100_000)  # noqa: T201
+        case "report":
+            for step in range(500):
+                call.report(step / 500, "y" * 3_000)
+        case "retry":
+            raise RetryableError("busy")
+        case _:
+            return block(way)
+    return way
+
+
 def lie(way: str) -> Any:
     """Return something that is no output, or looks like more than it is."""
     return {
@@ -80,10 +116,15 @@ WAYS = (
     *("raise", "hang", "swallow", "flood", "report", "retry", "exit", "cancel"),
     *("nan", "bytes", "object", "reference", "surrogate", "deep", "none", "fine"),
 )
+ISOLATED_WAYS = (
+    *("raise", "hang", "flood", "report", "retry", "exit", "die", "kill", "segment", "close", "leave", "print"),
+    *("nan", "object", "surrogate", "none", *["fine"] * 8),
+)
+MCP_WAYS = ("raise", "hang", "flood", "report", "die", "surrogate", "reference", *["fine"] * 9)
 
 
 def tools(prefix: str) -> list[Tool]:
-    """A tool on the event loop and one in a thread, each with a policy and without."""
+    """A tool on the event loop, one in a thread, one under a policy, and one in a process of its own."""
 
     @tool(name=f"{prefix}.loop", timeout=TIMEOUT, max_output_bytes=100_000)
     async def loop(way: str, call: CallContext) -> Any:
@@ -110,4 +151,5 @@ def tools(prefix: str) -> list[Tool]:
         """Misbehaves under a policy."""
         return await misbehave(way, call)
 
-    return [loop, thread, governed]
+    isolated = tool(name=f"{prefix}.isolated", isolation="process", timeout=ISOLATED_TIMEOUT, max_output_bytes=100_000)
+    return [loop, thread, governed, isolated(isolate)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import random
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -14,30 +16,68 @@ from dovetail import Executor, v1
 from dovetail.executor import ExecutorState
 from dovetail.v1 import FailureReason, RunState
 from live import serving
-from misbehaving import WAYS, tools
+from misbehaving import ISOLATED_WAYS, MCP_WAYS, WAYS, tools
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 RUNS = 100
 TASKS = 100
 DEADLINE = 60.0
+EXPECTED = {
+    *("TOOL_ERROR", "TIMEOUT", "OUTPUT_INVALID", "OUTPUT_TOO_LARGE", "TOOL_CRASHED"),
+    # What befalls calls whose MCP server is gone.
+    *("OUTCOME_UNKNOWN", "EXECUTOR_LOST", "TOOL_UNAVAILABLE"),
+}
 
 
 def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+def offspring() -> set[int]:
+    """The processes that this one has started, and those that they have."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (entry / "stat").read_text()
+        except OSError:  # no process, or none any more
+            continue
+        parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
+    found = {os.getpid()}
+    while more := {process for process, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {os.getpid()}
+
+
+def task(dice: random.Random) -> str:
+    """A call that misbehaves. Processes and MCP servers take a hundred times as long to start again as a function."""
+    kind = dice.choices(("loop", "thread", "governed", "isolated", "mcp"), (48, 9, 37, 3, 3))[0]
+    if kind == "mcp":
+        return f'mcp.{dice.choice(("press", "look"))}("{dice.choice(MCP_WAYS)}")'
+    ways = ISOLATED_WAYS if kind == "isolated" else WAYS
+    return f'{dice.choice(("here", "there"))}.{kind}("{dice.choice(ways)}")'
+
+
 def plan(dice: random.Random) -> str:
-    lines = []
-    for number in range(1, TASKS + 1):
-        where = dice.choice(("here", "there"))
-        kind = dice.choices(("loop", "thread", "governed"), (5, 1, 4))[0]
-        lines.append(f'{number}. {where}.{kind}("{dice.choice(WAYS)}")')
+    lines = [f"{number}. {task(dice)}" for number in range(1, TASKS + 1)]
     return "\n".join([*lines, f"{TASKS + 1}. join()"])
 
 
+@pytest.fixture
+def mcp_server(tmp_path: Path) -> tuple[str, str]:
+    """A file that names an MCP server, and one with the policies of its tools."""
+    servers, policies = tmp_path / "servers.toml", tmp_path / "policies.toml"
+    command = [sys.executable, str(Path(__file__).with_name("misbehaving_mcp.py"))]
+    servers.write_text(f"[mcp.mcp]\ncommand = {command!r}\n", encoding="utf-8")
+    policies.write_text('["mcp.*"]\ntimeout = 3\nmax_output_bytes = 100000\n', encoding="utf-8")
+    return str(servers), str(policies)
+
+
 @pytest.mark.timeout(400)
-async def test_whatever_tools_do_every_run_ends_and_every_failure_names_its_reason() -> None:
+async def test_whatever_tools_do_every_run_ends_and_every_failure_names_its_reason(
+    mcp_server: tuple[str, str],
+) -> None:
+    servers, policies = mcp_server
     dice = random.Random(20260101)
     attached = asyncio.Event()
 
@@ -46,7 +86,9 @@ async def test_whatever_tools_do_every_run_ends_and_every_failure_names_its_reas
             attached.set()
 
     failed: Counter[str] = Counter()
-    async with serving(tools("here"), deadline=DEADLINE, max_parallel_calls=64) as live:
+    processes_before = offspring()
+    own = [*tools("here"), servers]
+    async with serving(own, policies=policies, deadline=DEADLINE, max_parallel_calls=64) as live:
         executor = Executor(tools("there"), live.address, on_state=tell, max_parallel_calls=256)
         serve = asyncio.create_task(executor.serve())
         await asyncio.wait_for(attached.wait(), 30)
@@ -79,5 +121,8 @@ async def test_whatever_tools_do_every_run_ends_and_every_failure_names_its_reas
         assert descriptors() <= before[1] + 5
         executor.drain()
         await asyncio.wait_for(serve, 60)
-    assert set(failed) <= {"TOOL_ERROR", "TIMEOUT", "OUTPUT_INVALID", "OUTPUT_TOO_LARGE"}
+    assert offspring() <= processes_before
+    assert set(failed) <= EXPECTED
+    assert failed["TOOL_CRASHED"] > 30
+    assert failed["OUTCOME_UNKNOWN"] > 5
     assert all(failed[reason] > 50 for reason in ("TOOL_ERROR", "TIMEOUT", "OUTPUT_INVALID", "OUTPUT_TOO_LARGE"))

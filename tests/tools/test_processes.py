@@ -31,7 +31,7 @@ PATIENCE = 60.0
 def children() -> set[int]:
     """The children of this process that have not ended, or that nobody has looked at."""
     found = set()
-    for entry in Path("/proc").iterdir():
+    for entry in Path("/proc").glob("[0-9]*"):
         try:
             stat = (entry / "stat").read_text()
         except OSError:  # no process, or none any more
