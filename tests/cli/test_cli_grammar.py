@@ -69,10 +69,13 @@ def test_a_tool_that_cannot_be_called_is_named_on_standard_error(folder: Path) -
         (["--tools", "tools.json", "--dialect", "antlr"], b"antlr"),
         (["--tools", "tools.json", "--tasks", "0"], b"no number from 1"),
         (["--tools", "empty.json"], b"is empty"),
+        (["--tools", "wrong.json"], b'tool "f"'),
     ],
 )
 def test_a_wrong_call_is_complained_about_in_one_line(folder: Path, arguments: list[str], complaint: bytes) -> None:
     (folder / "empty.json").write_text("[]")
+    wrong = {"type": "object", "properties": {"x": {"type": "object", "properties": [1]}}}
+    (folder / "wrong.json").write_text(json.dumps([{"name": "f", "inputSchema": wrong}]))
     done = dovetail(folder, "grammar", *arguments)
     assert (done.returncode, done.stdout) == (2, b"")
     assert complaint in done.stderr

@@ -115,6 +115,13 @@ def test_a_schema_may_be_defined_elsewhere_in_the_input_schema() -> None:
     assert not _accepts([one], '1. f("m")\n2. join()')
 
 
+def test_a_definition_may_be_named_by_its_anchor() -> None:
+    one = tool("f", x={"$ref": "#unit"})
+    one["inputSchema"]["$defs"] = {"Unit": {"$anchor": "unit", "enum": ["km", "mi"]}}
+    assert _accepts([one], '1. f("mi")\n2. join()')
+    assert not _accepts([one], '1. f("m")\n2. join()')
+
+
 def test_a_schema_that_contains_itself_ends_in_any_literal() -> None:
     one = tool("f", x={"$ref": "#/$defs/Tree"})
     tree = {"type": "object", "properties": {"child": {"$ref": "#/$defs/Tree"}}}

@@ -86,6 +86,8 @@ class Alternatives:
         return is_constant and self.admit(schema, value)
 
     def _target(self, reference: str) -> Any:
+        if not reference.startswith("#/") and reference != "#":
+            return self._named(reference)
         found: Any = self._root
         for part in unquote(reference.removeprefix("#")).split("/")[1:]:
             key = part.replace("~1", "/").replace("~0", "~")
@@ -96,6 +98,14 @@ class Alternatives:
             else:
                 return True
         return found
+
+    def _named(self, reference: str) -> Any:
+        """What has this anchor or identifier among the document's definitions; anything, if nothing has."""
+        for _, one in (*_members(self._root, "$defs"), *_members(self._root, "definitions")):
+            names = (f"#{one.get('$anchor')}", one.get("$id")) if isinstance(one, Mapping) else ()
+            if reference in names:
+                return one
+        return True
 
     @staticmethod
     def _dependencies(schema: Plain) -> list[tuple[str, Any]]:

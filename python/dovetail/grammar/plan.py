@@ -56,6 +56,7 @@ def plan_grammar(
             writes on until it is cut off. A strict JSON schema has none.
 
     Raises:
+        ToolDefinitionError: the schema of a tool is none.
         UsageError: no tool can be called, or the grammar does not compile; the message names the tool.
         ValueError: there is no tool, a number is less than 1, or an earlier id is not less than ``first_id``.
     """
@@ -65,6 +66,9 @@ def plan_grammar(
     digests = digests_of(tools)
 
     def make() -> Grammar:
+        if isinstance(tools, ToolSet):
+            # What the plan machine takes for schemas is what is read here; it compiles them once for both.
+            _ = tools.core
         known = _read(tools, digests, max_string)
         callable_ = [tool for tool in known if _can_call(tool, dialect)]
         if not callable_:
