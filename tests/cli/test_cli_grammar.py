@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 from commandline import SPECS, dovetail
+
+from dovetail.models import GrammarDialect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +27,11 @@ def test_the_grammar_is_printed_in_the_notation_asked_for(folder: Path, dialect:
     done = dovetail(folder, "grammar", "--tools", "tools.json", "--dialect", dialect)
     assert done.stdout.startswith(beginning)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_every_notation_that_there_is_can_be_asked_for(folder: Path) -> None:
+    shown = dovetail(folder, "grammar", "--help").stdout.decode()
+    assert f"--dialect {{{','.join(get_args(GrammarDialect))}}}" in shown
 
 
 def test_a_json_schema_is_json(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -75,7 +75,10 @@ class Repeat:
 
 Expression: TypeAlias = Literal | Characters | Name | Series | Choice | Repeat
 
-EMPTY = Series(())
+EMPTY: Final = Series(())
+
+_FEW: Final = 16
+"""How many texts are written one beside the other."""
 
 
 def series(*parts: Expression) -> Expression:
@@ -116,6 +119,32 @@ def separated(item: Expression, separator: Expression, least: int, most: int) ->
     more = Repeat(series(separator, item), max(least - 1, 0), most - 1)
     items = item if most == 1 else series(item, more)
     return items if least else optional(items)
+
+
+def any_of(texts: Sequence[str]) -> Expression:
+    """One of these texts, none of them empty; what many of them begin with is written once.
+
+    A reader follows all options at once: with thousands of them it must not keep thousands of places.
+    """
+    if len(texts) <= _FEW:
+        return choice(Literal(text) for text in texts)
+    by_first: dict[str, list[str]] = {}
+    for text in dict.fromkeys(texts):
+        by_first.setdefault(text[0], []).append(text)
+    return choice(_beginning(group) for group in by_first.values())
+
+
+def _beginning(texts: list[str]) -> Expression:
+    shared = len(texts[0])
+    for text in texts[1:]:
+        while not text.startswith(texts[0][:shared]):
+            shared -= 1
+    rests = [text[shared:] for text in texts]
+    longer = [rest for rest in rests if rest]
+    if not longer:
+        return Literal(texts[0])
+    rest = any_of(longer)
+    return series(Literal(texts[0][:shared]), optional(rest) if len(longer) < len(rests) else rest)
 
 
 def names_in(expression: Expression) -> list[str]:
@@ -197,32 +226,3 @@ class Rules:
                     seen.add(name)
                     open_.append(name)
         return {name: expression for name, expression in self.expressions.items() if name in seen}
-
-
-def any_of(texts: Sequence[str]) -> Expression:
-    """One of these texts, none of them empty; what many of them begin with is written once.
-
-    A reader follows all options at once: with thousands of them it must not keep thousands of places.
-    """
-    if len(texts) <= _FEW:
-        return choice(Literal(text) for text in texts)
-    by_first: dict[str, list[str]] = {}
-    for text in dict.fromkeys(texts):
-        by_first.setdefault(text[0], []).append(text)
-    return choice(_beginning(group) for group in by_first.values())
-
-
-_FEW = 16
-
-
-def _beginning(texts: list[str]) -> Expression:
-    shared = len(texts[0])
-    for text in texts[1:]:
-        while not text.startswith(texts[0][:shared]):
-            shared -= 1
-    rests = [text[shared:] for text in texts]
-    longer = [rest for rest in rests if rest]
-    if not longer:
-        return Literal(texts[0])
-    rest = any_of(longer)
-    return series(Literal(texts[0][:shared]), optional(rest) if len(longer) < len(rests) else rest)

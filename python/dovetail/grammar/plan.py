@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from dovetail.errors import UsageError
@@ -96,7 +97,7 @@ _UNCALLABLE: Final = (
 def _read(tools: ToolSet | Sequence[ToolShape], digests: Sequence[bytes], max_string: int) -> list[Signature]:
     shapes = tools.shapes if isinstance(tools, ToolSet) else tools
     return [
-        _signatures.get((digest, max_string), lambda shape=shape: signature(shape, max_string))  # type: ignore[misc]
+        _signatures.get((digest, max_string), partial(signature, shape, max_string))
         for shape, digest in zip(shapes, digests, strict=True)
     ]
 
