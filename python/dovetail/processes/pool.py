@@ -94,7 +94,8 @@ class Processes:
         self._waiting: deque[Errand] = deque()
         self._places: set[_Place] = set()
         self._leaving: set[_Place] = set()
-        self._idle = 0
+        # How many places have no call, or were made for one that waits.
+        self._free = 0
         self._holders = 0
 
     def hold(self) -> None:
@@ -158,15 +159,14 @@ class Processes:
 
     def _submit(self, errand: Errand) -> int | None:
         """Find a process for a call. Returns how many wait before it, if there is none."""
+        most = self._most()
         with self._changed:
             self._waiting.append(errand)
-            if len(self._waiting) <= self._idle:
-                self._changed.notify()
-                return None
-            if len(self._places) >= self._most():
-                return len(self._waiting) - 1
-            self._open_place()
-            return None
+            if len(self._waiting) > self._free and len(self._places) < most:
+                self._open_place()
+            self._changed.notify()
+            ahead = len(self._waiting) - 1 - self._free
+            return ahead if ahead >= 0 else None
 
     def _most(self) -> int:
         if self._limit is None:
@@ -177,11 +177,13 @@ class Processes:
         """Begin with another process. The lock is held."""
         place = _Place()
         self._places.add(place)
+        self._free += 1
         name = f"dovetail-process-{next(self._numbers)}"
         try:
             threading.Thread(target=self._serve, args=(place,), name=name, daemon=True).start()
         except RuntimeError as error:  # the system has no more threads to give
             self._places.discard(place)
+            self._free -= 1
             if not self._places:
                 errand = self._waiting.pop()
                 failure = CallFailedError(_CRASHED, f"no thread for a process: {error}", may_be_repeated=True)
@@ -210,6 +212,7 @@ class Processes:
                     # Before it is told: a caller who comes back at once, or closes, finds things as they are.
                     errand.process = None
                     place.is_busy = False
+                    self._free += 1
                 errand.tell(errand.settle, outcome)
                 del errand
         finally:
@@ -224,9 +227,8 @@ class Processes:
         with self._changed:
             place.is_busy = False
             if not self._waiting and self._holders:
-                self._idle += 1
                 self._changed.wait_for(lambda: self._waiting or not self._holders, _IDLE_SECONDS)
-                self._idle -= 1
+            self._free -= 1
             if self._waiting:
                 place.is_busy = True
                 return self._waiting.popleft()
