@@ -6,14 +6,10 @@ from typing import Any
 import pytest
 
 from dovetail.examples import Example
-from dovetail.prompts import (
-    END_OF_PLAN,
-    Observation,
-    ReplanContext,
-    joiner_messages,
-    planner_messages,
-    signature,
-)
+from dovetail.joiner_prompt import joiner_messages
+from dovetail.observations import Observation, observed
+from dovetail.prompts import END_OF_PLAN, planner_messages, signature
+from dovetail.replan_prompt import BrokenTask, ReplanContext
 
 TOOLS = [
     {
@@ -100,6 +96,63 @@ def test_a_long_output_loses_its_middle_and_says_how_much() -> None:
 def test_arguments_and_failures_are_bounded_too(field: str) -> None:
     fields: dict[str, Any] = {"arguments_json": "{}", "failure": "no"} | {field: "x" * 100_000}
     assert len(joiner_messages("q?", [Observation(1, "f", **fields)])[1]["content"]) < 1000
+
+
+def test_short_outputs_stay_whole_where_long_ones_share_what_is_left() -> None:
+    tasks = [Observation(n, "f", "{}", json.dumps("y" * (3000 if n % 2 else 30))) for n in range(1, 101)]
+    text = observed(tasks, most=20_000)
+    assert 12_000 < len(text) < 26_000
+    assert text.count('"' + "y" * 30 + '"') == 50
+    assert text.count("characters left out") == 50
+
+
+def test_of_too_many_tasks_those_in_the_middle_are_left_out() -> None:
+    tasks = [Observation(n, "search", '{"query":"' + "q" * 400 + '"}', '"found"') for n in range(1, 10_001)]
+    text = observed(tasks, most=20_000)
+    assert len(text) < 26_000
+    assert text.startswith("1. search(")
+    assert "[9875 tasks from 32 to 9906 left out]" in text
+    assert text.splitlines()[-1].startswith("10000. search(")
+
+
+def test_a_task_on_its_way_is_told_as_running() -> None:
+    assert observed([Observation(1, "f", '{"x":1}')], most=1000) == '1. f(<<<{"x":1}>>>) is running'
+
+
+def test_a_repair_is_told_the_broken_lines_and_what_needs_them_and_nothing_else_of_them() -> None:
+    known = [
+        Observation(1, "search", '{"query":"x"}', "[]"),
+        Observation(2, "search", "{}", failure="INVALID: no"),
+        Observation(3, "search", "{}", failure="skipped, because task 2 failed"),
+        Observation(4, "search", '{"query":"y"}'),
+    ]
+    broken = [
+        BrokenTask("2. search(limit=3)", 2, "missing_argument: query"),
+        BrokenTask('3. search("$2")\n' + "z" * 1000, 3),
+    ]
+    content = planner_messages("q?", TOOLS, replan=ReplanContext(known, "", 6, broken))[-1]["content"]
+    assert "\n2. search(limit=3) (missing_argument: query)\n" in content
+    assert '3. search("$2") zzz' in content
+    assert "characters left out" in content
+    assert "INVALID: no" not in content
+    assert '4. search(<<<{"query":"y"}>>>) is running\n' in content
+    assert "IDs continue at 6" in content
+
+
+def test_notes_stand_behind_what_does_not_change() -> None:
+    for plain, noted in (
+        (planner_messages("q?", TOOLS), planner_messages("q?", TOOLS, notes="Today is Monday.")),
+        (joiner_messages("q?", []), joiner_messages("q?", [], notes="Today is Monday.")),
+    ):
+        assert noted[0]["content"] == plain[0]["content"] + "\n\nToday is Monday."
+        assert noted[1:] == plain[1:]
+
+
+def test_a_joiner_is_told_of_citations_or_of_the_schema_behind_the_outputs() -> None:
+    cited = joiner_messages("q?", [], cite=True)[1]["content"]
+    assert cited.endswith("[1] or [1][3].")
+    shaped = joiner_messages("q?", [], answer_schema='{"type":"integer"}')[1]["content"]
+    assert shaped.endswith('this JSON Schema: {"type":"integer"}')
 
 
 def test_an_output_cannot_close_the_fence_around_it() -> None:

@@ -11,9 +11,11 @@ from dovetail.errors import UsageError
 from dovetail.failure_text import bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
-__all__ = ["AskedCall", "call_plan"]
+    from dovetail.model_call import ModelCall
+
+__all__ = ["AskedCall", "CallPlan"]
 
 _TOOL: Final = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
 _ARGUMENT: Final = re.compile(r"[^\W\d][\w-]*")
@@ -47,20 +49,35 @@ class AskedCall:
                 raise UsageError(f"{bounded(name, 100)!r} is no name of an argument of {self.tool}")
 
 
-def call_plan(calls: Sequence[AskedCall], first_id: int, thought: str = "") -> str:
-    """The plan that makes these calls and no others.
+class CallPlan:
+    """The plan that makes some calls and no others, as a `PlanText`.
 
     Args:
+        model: the model that asked for them, as ``provider:name``.
         calls: the calls; none waits for another.
         first_id: the id of the first; the others count up from it.
         thought: what the model thought before it asked for them.
     """
-    lines = [f"Thought: {' '.join(thought.split())}"] if thought.strip() else []
-    for task_id, call in enumerate(calls, first_id):
-        arguments: dict[str, Any] = json.loads(call.arguments_json)
-        given = ", ".join(f"{name}={_literal(value)}" for name, value in arguments.items())
-        lines.append(f"{task_id}. {call.tool}({given})")
-    return "\n".join(lines) + "\n"
+
+    call: ModelCall | None = None
+    tools: Sequence[str] | None = None
+    grammar = ""
+    repair = False
+
+    def __init__(self, model: str, calls: Sequence[AskedCall], first_id: int, thought: str = "") -> None:
+        self.model = model
+        self._calls = calls
+        self._first_id = first_id
+        self._thought = " ".join(thought.split())
+
+    async def pieces(self) -> AsyncGenerator[str, None]:
+        """The plan in one piece."""
+        lines = [f"Thought: {self._thought}"] if self._thought else []
+        for task_id, call in enumerate(self._calls, self._first_id):
+            arguments: dict[str, Any] = json.loads(call.arguments_json)
+            given = ", ".join(f"{name}={_literal(value)}" for name, value in arguments.items())
+            lines.append(f"{task_id}. {call.tool}({given})")
+        yield "\n".join(lines) + "\n"
 
 
 def _literal(value: Any) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from dovetail.approval_rules import ApprovalRules
 from dovetail.call import begin
+from dovetail.dialects import Dialects
 from dovetail.errors import UsageError
 from dovetail.gates import Gates
 from dovetail.journal import MemoryJournal
@@ -101,6 +102,7 @@ class Engine:
         self._joiner = planner if joiner is None else self._open(joiner)
         self._lives: set[Life] = set()
         self._gates = Gates(begin)
+        self._dialects = Dialects()
         self._held: set[HeldBackend] = set()
         self._hold(self._tools)
 
@@ -189,6 +191,7 @@ class Engine:
             options=options,
             journal=journal,
             gates=self._gates,
+            dialects=self._dialects,
             metadata=metadata,
             traceparent=traceparent,
         )

@@ -18,16 +18,16 @@ from pydantic_core import from_json
 from dovetail import _core
 from dovetail.approvals import Approvals
 from dovetail.books import StoppedError
-from dovetail.call_plan import call_plan
+from dovetail.call_plan import CallPlan
 from dovetail.calls import Calls
 from dovetail.durations import duration_of
 from dovetail.joiner import LAST_WORDS_SECONDS
-from dovetail.plan_text import Plan, PlanText
+from dovetail.plan_text import Plan
 from dovetail.progress import Progress
 from dovetail.v1 import Failure, FailureReason
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from dovetail.approval_rules import ApprovalRules
     from dovetail.approvals import Ask
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from dovetail.call_plan import AskedCall
     from dovetail.gates import Gates
     from dovetail.journal import Fact
+    from dovetail.plan_text import PlanText
     from dovetail.progress import TaskRecord
     from dovetail.tool_set import ToolSet
 
@@ -136,11 +137,7 @@ class Execution:
             What became of the tasks, one for each call, in their order; fewer if the run may not have so many.
         """
         first_id = self._machine.next_id
-
-        async def written() -> AsyncGenerator[str, None]:
-            yield call_plan(calls, first_id, thought)
-
-        await self.read(PlanText(model, written()))
+        await self.read(CallPlan(model, calls, first_id, thought))
         await self.settle()
         planned = (self.progress.task(first_id + index) for index in range(len(calls)))
         return [task for task in planned if task is not None]
@@ -158,7 +155,7 @@ class Execution:
         machine = self._machine
         unrecorded: list[str] = []
         try:
-            async with asyncio.timeout(None) as last_words, aclosing(text.pieces) as pieces:
+            async with asyncio.timeout(None) as last_words, aclosing(text.pieces()) as pieces:
                 async for piece in pieces:
                     unrecorded.append(piece)
                     if steps := machine.feed(piece):
@@ -207,6 +204,7 @@ class Execution:
         if text:
             whole = "".join(text)
             text.clear()
+            plan.add(whole)
             cuts = range(0, len(whole), _LONGEST_TEXT)
             recorded += [("plan_text", {"plan": plan.number, "text": whole[at : at + _LONGEST_TEXT]}) for at in cuts]
         ready: list[_core.Ready] = []

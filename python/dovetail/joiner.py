@@ -8,13 +8,13 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from dovetail import _core
-from dovetail.prompts import joiner_messages
+from dovetail.joiner_prompt import joiner_messages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
     from dovetail.model_call import ModelCall
-    from dovetail.prompts import Observation
+    from dovetail.observations import Observation
 
 __all__ = ["LAST_WORDS_SECONDS", "ask_joiner"]
 

@@ -21,6 +21,7 @@ from dovetail.v1 import Failure, FailureReason, RunState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dovetail.dialects import Dialects
     from dovetail.gates import Gates
     from dovetail.journal import MemoryJournal
     from dovetail.limits import Limits
@@ -47,6 +48,7 @@ class Life:
         options: what is asked of it besides.
         journal: where its events go.
         gates: what the policies of its tools share over all runs.
+        dialects: which grammars its models take.
         metadata: what whoever asked attached to it.
         traceparent: the W3C trace context of whoever asked.
 
@@ -69,6 +71,7 @@ class Life:
         options: RunOptions,
         journal: MemoryJournal,
         gates: Gates,
+        dialects: Dialects,
         metadata: Mapping[str, str] | None = None,
         traceparent: str = "",
     ) -> None:
@@ -83,7 +86,7 @@ class Life:
         self._metadata = metadata
         self._books = Books(journal, limits)
         self.execution = Execution(run_id, tools, self._books, gates, traceparent)
-        means = Means(question, options, tools, planner, joiner, self._books, self.execution)
+        means = Means(question, options, tools, planner, joiner, dialects, self._books, self.execution)
         self._strategy = choose_strategy(options.strategy)(means)
         self._task: asyncio.Task[None] | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -15,25 +15,37 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "PlanText"]
 
 
-@dataclass(slots=True)
-class PlanText:
-    """The text of a plan, as it is written.
+class PlanText(Protocol):
+    """The text of a plan, as it is written."""
 
-    Attributes:
-        model: the model that writes it, as ``provider:name``.
-        pieces: its pieces; closing them ends the writing.
-        call: the call of the model; None if the text is made of calls that were asked for one by one.
-        tools: the names of the tools that the model is shown, if they are fewer than those of the run.
-        grammar: the notation of the grammar that constrains it; empty if none does.
-        repair: whether only the broken part of the plan before it is planned again.
-    """
+    @property
+    def model(self) -> str:
+        """The model that writes it, as ``provider:name``."""
+        ...
 
-    model: str
-    pieces: AsyncGenerator[str, None]
-    call: ModelCall | None = None
-    tools: Sequence[str] | None = None
-    grammar: str = ""
-    repair: bool = False
+    @property
+    def call(self) -> ModelCall | None:
+        """The call of the model; None if the text is made of calls that were asked for one by one."""
+        ...
+
+    @property
+    def tools(self) -> Sequence[str] | None:
+        """The names of the tools that the model is shown, if they are fewer than those of the run."""
+        ...
+
+    @property
+    def grammar(self) -> str:
+        """The notation of the grammar that constrains it; empty if none does."""
+        ...
+
+    @property
+    def repair(self) -> bool:
+        """Whether only the broken part of the plan before it is planned again."""
+        ...
+
+    def pieces(self) -> AsyncGenerator[str, None]:
+        """Its pieces, once; closing them ends the writing."""
+        ...
 
 
 @dataclass(slots=True)
@@ -45,7 +57,7 @@ class Plan:
         closed: is done once no further task of it will come.
         answer_task: the task whose output it named as the answer.
         shortfall: what it lacks, if it is none or was cut off.
-        errors: what of it cannot be used, in the order in which it was found.
+        errors: what cannot be used, in the order in which it was found.
         tasks: how many tasks were planned.
     """
 
@@ -55,3 +67,13 @@ class Plan:
     shortfall: str | None = None
     errors: list[_core.Diagnostic] = field(default_factory=list)
     tasks: int = 0
+    _text: list[str] = field(default_factory=list)
+
+    def add(self, text: str) -> None:
+        """The model wrote on."""
+        self._text.append(text)
+
+    def line(self, number: int) -> str:
+        """A line of its text, from 1; empty if it has no such line."""
+        lines = "".join(self._text).split("\n")
+        return lines[number - 1].strip() if 0 < number <= len(lines) else ""

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 from dovetail.errors import UsageError
 from dovetail.examples import nearest
 from dovetail.grammar import plan_grammar
-from dovetail.prompts import END_OF_PLAN, ReplanContext, planner_messages
+from dovetail.prompts import END_OF_PLAN, planner_messages
 from dovetail.retrieval import LexicalRetriever
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Sequence
 
     from dovetail.examples import Example
     from dovetail.model_call import ModelCall
-    from dovetail.models.protocol import Grammar, Model
-    from dovetail.progress import Progress
+    from dovetail.models.protocol import GrammarDialect, Model
+    from dovetail.replan_prompt import ReplanContext
     from dovetail.retrieval import Retriever
     from dovetail.tool_set import ToolSet
 
 __all__ = ["MAX_TOOLS_SHOWN", "Planner", "ToolShow"]
 
 MAX_TOOLS_SHOWN = 40
+
+# Those of `plan_grammar` whose plans the machine reads.
+_DIALECTS: Final[tuple[GrammarDialect, ...]] = ("gbnf", "ebnf", "lark")
 
 _NEAREST_EXAMPLES = 2
 _GRAMMAR_TASKS = 16
@@ -77,15 +80,21 @@ class Planner:
         """The tools that the model is shown when it is asked for a plan: all that its plans may call, or some."""
         return self._show.of(self._tools, question, replan_because)
 
+    def dialects(self, shown: ToolSet) -> tuple[GrammarDialect, ...]:
+        """The notations in which the grammar of its plans can be written."""
+        return _DIALECTS if shown.shapes else ()
+
     def ask(
         self,
         call: ModelCall,
         question: str,
-        progress: Progress,
         *,
         shown: ToolSet,
         first_id: int,
-        replan_because: str | None,
+        earlier_ids: Iterable[int],
+        dialect: GrammarDialect | None,
+        replan: ReplanContext | None,
+        notes: str,
         max_tokens: int | None,
     ) -> AsyncGenerator[str, None]:
         """Ask for a plan; returns its text as it is written.
@@ -93,23 +102,22 @@ class Planner:
         Args:
             call: the model call to make.
             question: what the run is to answer.
-            progress: what the run knows already.
             shown: the tools that the model is shown.
             first_id: the lowest id that a task may have.
-            replan_because: what the plans so far lacked; None for the first.
+            earlier_ids: the tasks of earlier plans that the plan may refer to.
+            dialect: the notation of the grammar that constrains the plan; None for none.
+            replan: what the run knows already; None for its first plan.
+            notes: what the model is told besides.
             max_tokens: how many tokens the plan may take.
+
+        Raises:
+            UsageError: there is no grammar of these tools in that notation.
         """
         examples = nearest(question, self._examples, k=_NEAREST_EXAMPLES) if self._examples else []
-        replan = None
-        if replan_because is not None:
-            replan = ReplanContext(observations=progress.observations(), reason=replan_because, next_id=first_id)
-        shapes = shown.shapes
-        messages = planner_messages(question, shapes, examples, replan=replan)
-        grammar = self._grammar(shapes, first_id, progress)
+        messages = planner_messages(question, shown.shapes, examples, replan=replan, notes=notes)
+        grammar = None
+        if dialect is not None:
+            grammar = plan_grammar(
+                shown, dialect=dialect, max_tasks=_GRAMMAR_TASKS, first_id=first_id, earlier_ids=earlier_ids
+            )
         return call.stream(messages, grammar=grammar, stop=(END_OF_PLAN,), max_tokens=max_tokens)
-
-    def _grammar(self, shapes: list[dict[str, Any]], first_id: int, progress: Progress) -> Grammar | None:
-        if "gbnf" not in self.model.grammar_dialects or not shapes:
-            return None
-        earlier = [task.task_id for task in progress.tasks]
-        return plan_grammar(shapes, max_tasks=_GRAMMAR_TASKS, first_id=first_id, earlier_ids=earlier)

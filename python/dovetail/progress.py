@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dovetail import _core
-from dovetail.prompts import Observation
+from dovetail.observations import Observation
 from dovetail.v1 import Failure, FailureReason, Severity
 
 if TYPE_CHECKING:

@@ -11,7 +11,10 @@ import pytest
 from hostile import CANARY, Trap, hostile_text, hostile_value
 
 from dovetail import Limits, tool
-from dovetail.prompts import Observation, ReplanContext, joiner_messages, planner_messages
+from dovetail.joiner_prompt import joiner_messages
+from dovetail.observations import Observation
+from dovetail.prompts import planner_messages
+from dovetail.replan_prompt import ReplanContext
 from scripted import ScriptedModel, events_of, facts, finish, outputs
 
 pytestmark = pytest.mark.anyio

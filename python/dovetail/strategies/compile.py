@@ -8,8 +8,8 @@ from dovetail import _core
 from dovetail.books import StoppedError
 from dovetail.joiner import ask_joiner
 from dovetail.model_call import ModelCall
-from dovetail.strategies.planning import Planning
-from dovetail.v1 import FailureReason, Purpose
+from dovetail.strategies.planning import Planning, Want
+from dovetail.v1 import FailureReason, Purpose, ReplanRequested
 
 if TYPE_CHECKING:
     from dovetail.strategies.strategy import Means
@@ -36,9 +36,9 @@ class Compile:
         """
         execution, books = self._means.execution, self._means.books
         most = books.limits.max_replans
-        reason: str | None = None
+        want: Want | None = None
         while True:
-            plan = await self._planning.plan(reason)
+            plan = await self._planning.plan(want)
             await execution.settle()
             if plan.shortfall is None and (answer := execution.answer()) is not None:
                 books.record("run_answered", answer=answer.text, answer_task=answer.task_id)
@@ -48,7 +48,9 @@ class Compile:
                 return
             if most is not None and plan.number > most:
                 break
-            books.record("replan_requested", plan=plan.number, reason=reason)
+            cause = ReplanRequested.CAUSE_CUT_OFF if plan.shortfall else ReplanRequested.CAUSE_JOINER
+            want = Want(reason, cause)
+            books.record("replan_requested", plan=plan.number, reason=reason, cause=cause)
         if not execution.progress.tasks:
             raise StoppedError(FailureReason.FAILURE_REASON_EMPTY_PLAN, reason)
         if await self._join(must_answer=True) is not None:

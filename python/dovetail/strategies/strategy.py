@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from dovetail.books import Books
+    from dovetail.dialects import Dialects
     from dovetail.execution import Execution
     from dovetail.models.protocol import Model
     from dovetail.planner import Planner
@@ -34,6 +35,8 @@ class Means:
     """What writes plans; its model takes turns."""
     joiner: Model
     """The model that joins outputs into an answer."""
+    dialects: Dialects
+    """Which grammars its models take."""
     books: Books
     """Where its facts go, and what is left of its limits."""
     execution: Execution
