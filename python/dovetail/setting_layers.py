@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
     from pydantic_settings import PydanticBaseSettingsSource
 
-__all__ = ["LayeredSettings", "Names", "split_names"]
+__all__ = ["LayeredSettings", "Names", "split_models", "split_names"]
 
 _PREFIX = "DOVETAIL_"
 
@@ -137,6 +138,13 @@ class LayeredSettings(BaseSettings):
 def split_names(value: object) -> object:
     """One name, or several separated by commas, as the environment gives them."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def split_models(value: object) -> object:
+    """One model, or several separated by commas; a comma before ``then`` goes on with a chain of models."""
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in re.split(r",(?!\s*then\s)", value) if part.strip()]
 
 
 class _FileSource(TomlConfigSettingsSource):

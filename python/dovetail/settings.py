@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field, SecretStr, field_validator
 
 from dovetail.limits import Limits
+from dovetail.models.protocol import GrammarDialect  # noqa: TC001 - pydantic reads the annotations
 from dovetail.setting_layers import LayeredSettings, Names, split_names
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ class Settings(LayeredSettings):
     api_key: SecretStr | None = None
     timeout: float | None = Field(None, gt=0, allow_inf_nan=False)
     """How many seconds the model's server may be silent."""
+    max_in_flight: int | None = Field(None, gt=0, lt=2**31)
+    """How many requests may be in flight at a model's server."""
+    grammar_dialect: GrammarDialect | None = None
+    """The notation in which the model's server takes grammars."""
     tools: Names = ()
     """SPECs. In the environment separated by commas; in a file, paths are relative to it."""
     policies: Path | None = None

@@ -58,6 +58,8 @@ OPTIONS = {
         "joiner": "MODEL",
         "base_url": "URL",
         "timeout": "SECONDS",
+        "max_in_flight": "N",
+        "grammar_dialect": "DIALECT",
         "tools": "SPEC",
         "policies": "FILE",
         "allow": "PATTERN",

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from dovetail.limits import Limits
-from dovetail.setting_layers import LayeredSettings, Names, split_names
+from dovetail.models.protocol import GrammarDialect  # noqa: TC001 - pydantic reads the annotations
+from dovetail.setting_layers import LayeredSettings, Names, split_models, split_names
 
 __all__ = ["ServerSettings"]
 
@@ -48,6 +49,10 @@ class ServerSettings(LayeredSettings):
     """the key for the first model's provider"""
     timeout: Seconds | None = None
     """how long a model's server may be silent"""
+    max_in_flight: Count | None = None
+    """how many requests may be in flight at a model's server; further ones wait in order"""
+    grammar_dialect: GrammarDialect | None = None
+    """the notation in which the first model's server takes grammars: gbnf, ebnf, lark or json_schema"""
     tools: Names = ()
     """tools that the server's own process carries out"""
     policies: Path | None = None
@@ -107,9 +112,10 @@ class ServerSettings(LayeredSettings):
     log_payloads: bool = False
     """log question, arguments, outputs and answer with each run"""
 
-    _split = field_validator(
-        "listen", "models", "tools", "examples", "allow", "deny", "require_approval", mode="before"
-    )(split_names)
+    _split = field_validator("listen", "tools", "examples", "allow", "deny", "require_approval", mode="before")(
+        split_names
+    )
+    _split_models = field_validator("models", mode="before")(split_models)
 
     @model_validator(mode="after")
     def _fits_together(self) -> ServerSettings:

@@ -105,7 +105,7 @@ class FaultServer:
 
 
 @asynccontextmanager
-async def serve(*scripts: Script) -> AsyncIterator[FaultServer]:
+async def serve(*scripts: Script, port: int = 0) -> AsyncIterator[FaultServer]:
     answering: set[asyncio.Task[None]] = set()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -117,7 +117,7 @@ async def serve(*scripts: Script) -> AsyncIterator[FaultServer]:
         except asyncio.CancelledError:
             writer.close()
 
-    listener = await asyncio.start_server(answer, "127.0.0.1", 0)
+    listener = await asyncio.start_server(answer, "127.0.0.1", port)
     port = listener.sockets[0].getsockname()[1]
     server = FaultServer(f"http://127.0.0.1:{port}/v1", list(scripts))
     try:

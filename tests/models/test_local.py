@@ -135,7 +135,7 @@ async def test_the_server_answers_on_loopback_only_with_the_key_that_no_argument
     await _answer(model, grammar=COUNT)
     assert model._server is not None
     assert model._model is not None
-    base_url = model._model._base_url
+    base_url = model._model._endpoint.address.url
     assert base_url.startswith("http://127.0.0.1:")
     assert model._server.api_key not in _arguments(model)
     with pytest.raises(urllib.error.HTTPError) as caught:

@@ -28,10 +28,10 @@ def test_each_provider_is_found_by_its_name(tmp_path: Path) -> None:
     openai = open_model("openai:gpt-5", api_key="k", timeout=3, grammar_dialect="gbnf")
     assert isinstance(openai, OpenAIModel)
     assert (openai.name, openai.grammar_dialects) == ("openai:gpt-5", ("gbnf",))
-    assert openai._base_url == "https://api.openai.com/v1"
+    assert openai._endpoint.address.url == "https://api.openai.com/v1"
     vllm = open_model("vllm:org/name:v1")
     assert isinstance(vllm, OpenAIModel)
-    assert (vllm.name, vllm._base_url) == ("vllm:org/name:v1", "http://localhost:8000/v1")
+    assert (vllm.name, vllm._endpoint.address.url) == ("vllm:org/name:v1", "http://localhost:8000/v1")
 
 
 def test_the_key_of_openai_is_not_sent_to_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,12 +39,12 @@ def test_the_key_of_openai_is_not_sent_to_vllm(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("OPENAI_BASE_URL", "http://elsewhere/v1")
     vllm = open_model("vllm:m")
     assert isinstance(vllm, OpenAIModel)
-    assert (vllm._api_key, vllm._base_url) == ("none", "http://localhost:8000/v1")
+    assert (vllm._api_key, vllm._endpoint.address.url) == ("none", "http://localhost:8000/v1")
 
 
 @pytest.mark.parametrize("spec", ["gpt-4", "claude:x", "", ":", "openai"])
 def test_an_unknown_provider_is_a_usage_error_that_lists_the_known_ones(spec: str) -> None:
-    with pytest.raises(UsageError, match="openai:, vllm:, replay:, local:"):
+    with pytest.raises(UsageError, match="openai:, azure:, friendli:, vllm:, replay:, local:"):
         open_model(spec)
 
 

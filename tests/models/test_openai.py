@@ -173,14 +173,16 @@ async def test_the_connection_of_a_stream_read_to_its_end_is_used_again() -> Non
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_model_may_serve_one_event_loop_after_another() -> None:
     async def once(last: bool) -> list[str]:
-        async with serve(Script([chunk("x"), STOP, DONE])) as server:
-            vars(model).update(_base_url=server.base_url)
+        async with serve(Script([chunk("x"), STOP, DONE]), port=port):
             pieces, _ = await ask(model)
             if last:
                 await model.aclose()
             return pieces
 
-    model = OpenAIModel("m", base_url="http://127.0.0.1:9", api_key=KEY)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    model = OpenAIModel("m", base_url=f"http://127.0.0.1:{port}/v1", api_key=KEY)
     assert [asyncio.run(once(last=False)), asyncio.run(once(last=True))] == [["x"], ["x"]]
     gc.collect()  # the first loop's connection, which nobody could close
 
@@ -209,7 +211,7 @@ async def test_the_request_carries_the_settings() -> None:
 
 def test_openai_itself_is_told_the_new_name_of_the_token_limit() -> None:
     model = OpenAIModel("o3", api_key=KEY)
-    request = model._request(QUESTION, None, (), 5)
+    request = model._requests.chat(QUESTION, max_tokens=5)
     assert request["max_completion_tokens"] == 5
     assert "max_tokens" not in request
 

@@ -30,6 +30,8 @@ _NOT_AT_A_SERVER = {
     "joiner": "--joiner",
     "base_url": "--base-url",
     "timeout": "--timeout",
+    "max_in_flight": "--max-in-flight",
+    "grammar_dialect": "--grammar-dialect",
     "config": "--config",
     "allow": "--allow",
     "deny": "--deny",

@@ -62,6 +62,8 @@ _SETTINGS = (
     "max_parallel_calls",
     "max_tokens",
     "timeout",
+    "max_in_flight",
+    "grammar_dialect",
 )
 
 
@@ -103,6 +105,12 @@ def add_arguments(parser: Parser) -> None:
     )
     add("--max-tokens", type=int, metavar="N", help="how many tokens its models may use")
     add("--timeout", type=float, metavar="SECONDS", help="how long the model's server may be silent (60)")
+    add("--max-in-flight", type=int, metavar="N", help="how many requests may be in flight at a model's server")
+    add(
+        "--grammar-dialect",
+        metavar="DIALECT",
+        help="how the model's server takes grammars: gbnf, ebnf, lark, json_schema",
+    )
     add("--config", metavar="FILE.toml", help="settings")
     add_server_arguments(parser)
 

@@ -1,0 +1,92 @@
+"""A streamed response of an OpenAI-compatible server: read as bytes, decoded in Rust."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import httpx2
+
+from dovetail._core import SseDecoder
+from dovetail.models.protocol import Completion, Usage
+from dovetail.models.stop_text import StopText
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+
+    from dovetail.models.openai_failure import Server
+
+__all__ = ["read_stream"]
+
+_USAGE_GRACE = 2.0
+"""Seconds to wait for the usage once the text is complete."""
+_DRAIN_GRACE = 0.05
+"""Seconds to wait for the end of the body after `[DONE]`, so that the connection can be used again."""
+
+
+async def read_stream(
+    response: httpx2.Response, server: Server, *, has_grammar: bool = False, stop: Sequence[str] = ()
+) -> AsyncGenerator[str | Completion, None]:
+    """The pieces of text of a response, then its completion.
+
+    Args:
+        response: the response; its body has not been read.
+        server: who sent it.
+        has_grammar: whether the text was asked to follow a grammar.
+        stop: texts at which to stop here, because the server was not told of them.
+
+    Raises:
+        ModelError: the stream ended before it was complete, or says that the call failed.
+    """
+    decoder = SseDecoder()
+    text = StopText(stop)
+    reads = aiter(response.aiter_bytes())
+    try:
+        async for data in reads:
+            if piece := text.feed(decoder.feed(data)):
+                yield piece
+            if text.stopped or _is_over(decoder) or decoder.finish_reason is not None:
+                break
+        else:
+            if piece := text.feed(decoder.finish()):
+                yield piece
+    except httpx2.HTTPError as problem:
+        raise server.broken(problem) from problem
+    if piece := text.feed(await _read_usage(decoder, reads, stopped=text.stopped)) + text.finish():
+        yield piece
+    yield _completion(decoder, server, has_grammar=has_grammar, stopped=text.stopped)
+    with suppress(TimeoutError, httpx2.HTTPError):
+        async with asyncio.timeout(_DRAIN_GRACE):
+            async for _ in reads:
+                pass
+
+
+async def _read_usage(decoder: SseDecoder, reads: AsyncIterator[bytes], *, stopped: bool) -> str:
+    """Read on from the end of the text to the usage. The text is complete: a lost connection hurts nothing."""
+    text = ""
+    with suppress(TimeoutError, httpx2.HTTPError):
+        async with asyncio.timeout(_USAGE_GRACE):
+            while (stopped or decoder.finish_reason is not None) and not (_is_over(decoder) or decoder.usage):
+                data = await anext(reads, None)
+                text += decoder.finish() if data is None else decoder.feed(data)
+                if data is None:
+                    break
+    return text
+
+
+def _is_over(decoder: SseDecoder) -> bool:
+    return decoder.done or decoder.error is not None
+
+
+def _completion(decoder: SseDecoder, server: Server, *, has_grammar: bool, stopped: bool) -> Completion:
+    usage = Usage(*decoder.usage) if decoder.usage else None
+    if stopped:
+        return Completion("stop", usage)
+    if decoder.error is not None:
+        if decoder.error_status is None:
+            raise server.no_protocol(f"sent something that is no model response: {decoder.error}")
+        raise server.answered(decoder.error_status, decoder.error, has_grammar=has_grammar)
+    if not decoder.done and decoder.finish_reason is None:
+        raise server.cut("the connection was closed without a finish reason")
+    return Completion(decoder.finish_reason, usage)

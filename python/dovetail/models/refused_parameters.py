@@ -1,0 +1,77 @@
+"""Parameters that a model turned out not to take: a request is then sent again without them.
+
+Reasoning models refuse ``temperature`` and ``stop``, older servers ``stream_options``, and each knows the limit of
+tokens by one name of two. Which model takes what changes from month to month, and the server says it in its refusal.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import openai
+
+__all__ = ["RefusedParameters"]
+
+_INSTEAD: Final[Mapping[str, str | None]] = {
+    "temperature": None,
+    "stop": None,
+    "stream_options": None,
+    "max_tokens": "max_completion_tokens",
+    "max_completion_tokens": "max_tokens",
+}
+_CODES: Final = {"unsupported_parameter", "unsupported_value", "unknown_parameter"}
+_WORDS: Final = re.compile(
+    r"unsupported|not support(ed)?\b|unrecogni[sz]ed|unknown|unexpected|not permitted|not allowed|extra.forbidden",
+    re.IGNORECASE,
+)
+
+
+class RefusedParameters:
+    """What one model does not take, learned from its refusals."""
+
+    def __init__(self) -> None:
+        self._refused: set[str] = set()
+
+    def without(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The request as the model takes it, as far as that is known."""
+        adapted = dict(request)
+        for name in self._refused & request.keys():
+            value = adapted.pop(name)
+            instead = _INSTEAD[name]
+            if instead is not None:
+                adapted[instead] = value
+        return adapted
+
+    def learn(self, problem: openai.APIStatusError, sent: Mapping[str, Any]) -> bool:
+        """Take note of a refusal. Returns whether the request is another one without what was refused.
+
+        Args:
+            problem: the refusal.
+            sent: the request that was refused.
+        """
+        name = _refused(problem, sent)
+        if name is None or name in self._refused or _INSTEAD[name] in self._refused:
+            return False
+        self._refused.add(name)
+        return True
+
+
+def _refused(problem: openai.APIStatusError, sent: Mapping[str, Any]) -> str | None:
+    """The parameter that a refusal is about, if it is one of those sent that can be done without."""
+    candidates = [name for name in _INSTEAD if name in sent]
+    if problem.param in candidates and problem.code in _CODES:
+        return problem.param
+    said = str(problem.body or problem.message)
+    if not _WORDS.search(said):
+        return None
+    return next((name for name in candidates if _names(said, name)), None)
+
+
+def _names(said: str, parameter: str) -> bool:
+    # A word of everyday language is the parameter only in quotation marks.
+    pattern = rf"\b{parameter}\b" if "_" in parameter else rf"['\"`]{parameter}['\"`]"
+    return re.search(pattern, said) is not None
