@@ -18,11 +18,13 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from dovetail.errors import DovetailError, RetryableError
 from dovetail.failure_text import bounded
+from dovetail.mcp.sieve import Sieve
 from dovetail.mcp.stdio import MAX_MESSAGE_BYTES, StdioTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mcp.client._transport import Transport
     from mcp.shared.dispatcher import ProgressFnT
 
     from dovetail.mcp.address import McpAddress
@@ -167,7 +169,9 @@ class Connection:
     async def _live(self) -> None:
         try:
             async with AsyncExitStack() as stack:
-                client = await stack.enter_async_context(await self._client(stack))
+                sieve = Sieve(self._process or await self._http(stack), self._address.label)
+                client = await stack.enter_async_context(self._client(sieve))
+                sieve.version = client.protocol_version
                 self._opened.set_result(client)
                 watching = asyncio.create_task(self._watch(client))
                 try:
@@ -183,10 +187,11 @@ class Connection:
         finally:
             self.over = True
 
-    async def _client(self, stack: AsyncExitStack) -> Client:
+    def _client(self, transport: Transport) -> Client:
         us = Implementation(name="dovetail", version=version("dovetail"))
-        if self._process is not None:
-            return Client(self._process, client_info=us, cache=None, message_handler=self._hear)
+        return Client(transport, client_info=us, cache=None, message_handler=self._hear)
+
+    async def _http(self, stack: AsyncExitStack) -> Transport:
         http = await stack.enter_async_context(
             httpx2.AsyncClient(
                 headers=dict(self._address.headers),
@@ -194,8 +199,7 @@ class Connection:
                 timeout=httpx2.Timeout(_HTTP_SECONDS, read=None),
             )
         )
-        transport = streamable_http_client(self._address.url, http_client=http, max_sse_event_size=MAX_MESSAGE_BYTES)
-        return Client(transport, client_info=us, cache=None, message_handler=self._hear)
+        return streamable_http_client(self._address.url, http_client=http, max_sse_event_size=MAX_MESSAGE_BYTES)
 
     async def _hear(self, message: mcp_types.ServerNotification | Exception) -> None:
         """How servers of protocol versions before 2026-07-28 tell of changes."""
