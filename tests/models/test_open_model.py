@@ -44,11 +44,11 @@ def test_the_key_of_openai_is_not_sent_to_vllm(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("spec", ["gpt-4", "claude:x", "", ":", "openai"])
 def test_an_unknown_provider_is_a_usage_error_that_lists_the_known_ones(spec: str) -> None:
-    with pytest.raises(UsageError, match="openai:, azure:, friendli:, vllm:, replay:, local:"):
+    with pytest.raises(UsageError, match="openai:, azure:, friendli:, vllm:, vllm-engine:, replay:, local:"):
         open_model(spec)
 
 
-@pytest.mark.parametrize("spec", ["openai:", "vllm:", "replay:"])
+@pytest.mark.parametrize("spec", ["openai:", "vllm:", "vllm-engine:", "replay:"])
 def test_a_provider_without_a_name_is_a_usage_error(spec: str) -> None:
     with pytest.raises(UsageError, match="lacks what follows the colon"):
         open_model(spec)

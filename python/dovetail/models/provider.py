@@ -79,8 +79,9 @@ def open_model(
     """Open a model by its name. What is None is left to the provider (see ``docs/models.md``).
 
     Args:
-        spec: ``openai:NAME``, ``azure:DEPLOYMENT``, ``friendli:NAME``, ``vllm:NAME``, ``replay:FILE``, ``local:`` or
-            ``local:FILE.gguf``; or several of them, the next for where one fails: ``openai:NAME, then vllm:NAME``.
+        spec: ``openai:NAME``, ``azure:DEPLOYMENT``, ``friendli:NAME``, ``vllm:NAME``, ``vllm-engine:FOLDER``,
+            ``replay:FILE``, ``local:`` or ``local:FILE.gguf``; or several of them, the next for where one fails:
+            ``openai:NAME, then vllm:NAME``.
         base_url: where the server's API is. Like all but ``speed`` for the providers with a server only; and in a
             chain, like `api_key`, ``api``, ``extra_body`` and ``grammar_dialect``, for those of the first's provider.
         api_key: the key.
@@ -181,6 +182,14 @@ def _vllm(name: str, settings: _Settings) -> Model:
     return VllmModel(name, **settings.http("vllm"))
 
 
+def _vllm_engine(name: str, settings: _Settings) -> Model:
+    from dovetail.models.vllm_engine import VllmEngineModel
+
+    return VllmEngineModel(
+        name, temperature=settings.shared.get("temperature"), max_tokens=settings.shared.get("max_tokens")
+    )
+
+
 def _replay(name: str, settings: _Settings) -> Model:
     from dovetail.models.replay import ReplayModel
 
@@ -198,6 +207,7 @@ _PROVIDERS: dict[str, Callable[[str, _Settings], Model]] = {
     "azure": _azure,
     "friendli": _friendli,
     "vllm": _vllm,
+    "vllm-engine": _vllm_engine,
     "replay": _replay,
     "local": _local,
 }

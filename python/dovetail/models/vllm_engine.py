@@ -1,0 +1,229 @@
+"""The provider ``vllm-engine:``: vLLM inside this process, without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import uuid
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from dovetail.errors import ModelError, UsageError
+from dovetail.models.protocol import Completion, Usage
+from dovetail.models.vllm import VLLM_DIALECTS, structured_outputs
+from dovetail.v1 import FailureReason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dovetail.models.protocol import Grammar, GrammarDialect, Message, ModelStream
+
+__all__ = ["VllmEngineModel"]
+
+_GET_ENGINE: Final = "pip install 'dovetail[vllm]'"
+_CONFIGS: Final = {".yaml", ".yml"}
+# A grammar is ready in a tenth of the time that vLLM's own choice, xgrammar, needs for it. Where a JSON schema leaves
+# white space to a small model, it writes nothing else any more.
+_STRUCTURED_OUTPUTS: Final = {"backend": "guidance", "disable_any_whitespace": True}
+# vLLM would report its use over the network, and write its log to standard output, where answers are written.
+_ENVIRONMENT: Final = {
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+}
+
+
+class VllmEngineModel:
+    """A model in vLLM's engine, which this process starts with the first stream and ends with `aclose`.
+
+    All streams are written together (continuous batching) and share a cache of prompts. The engine belongs to the event
+    loop of its first stream. If it dies, the streams in flight fail and the next one starts another.
+
+    Args:
+        target: a folder with weights as Hugging Face lays them out, the name of a model there, or a file of vLLM's
+            arguments (``--config`` of `vllm serve`): ``engine.yaml``.
+        temperature: the sampling temperature; the model's own if None.
+        max_tokens: how many tokens a call may write where it does not say; what is left of the context if None.
+        options: arguments of vLLM's ``AsyncEngineArgs`` besides the model; not with a file of them.
+
+    Raises:
+        UsageError: vLLM is missing, the file is not there, or both a file and options are given.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._name = f"vllm-engine:{target}"
+        if importlib.util.find_spec("vllm") is None:
+            raise UsageError(f"model {self._name} needs vLLM: {_GET_ENGINE}")
+        self._config = Path(target) if Path(target).suffix in _CONFIGS else None
+        if self._config is not None and not self._config.is_file():
+            raise UsageError(f"model {self._name}: there is no file {self._config}")
+        if self._config is not None and options:
+            raise UsageError(f"model {self._name}: the options belong into {self._config}, with the others")
+        self._target = target
+        self._options = {"structured_outputs_config": _STRUCTURED_OUTPUTS, **(options or {})}
+        self._temperature = temperature
+        self._max_tokens = max_tokens
+        self._started: asyncio.Task[Any] | None = None
+        self._closed = False
+
+    @property
+    def name(self) -> str:
+        """The model, as ``vllm-engine:TARGET``."""
+        return self._name
+
+    @property
+    def grammar_dialects(self) -> tuple[GrammarDialect, ...]:
+        """The notations in which vLLM takes grammars, the best first."""
+        return VLLM_DIALECTS
+
+    async def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        grammar: Grammar | None = None,
+        stop: Sequence[str] = (),
+        max_tokens: int | None = None,
+    ) -> ModelStream:
+        """Answer a chat (see `dovetail.models.Model.stream`). Closing the stream ends generation.
+
+        Raises:
+            ModelError: the engine did not start (``MODEL_UNREACHABLE``) or died (``MODEL_UNAVAILABLE``), the prompt
+                does not fit its context (``MODEL_REJECTED``), or the grammar is none
+                (``MODEL_GRAMMAR_REFUSED``).
+            UsageError: the grammar is in another dialect, the model is closed, or it belongs to another event loop.
+        """
+        if grammar is not None and grammar.dialect not in VLLM_DIALECTS:
+            raise UsageError(f"model {self._name} takes no grammar in {grammar.dialect}")
+        engine = await self._engine()
+        from vllm import TokensPrompt
+        from vllm.exceptions import VLLMClientError, VLLMServerError
+
+        prompt = self._prompt(engine, messages)
+        written = cached = 0
+        finish_reason: str | None = None
+        try:
+            parameters = self._sampling(engine, len(prompt), grammar, stop, max_tokens)
+            outputs = engine.generate(TokensPrompt(prompt_token_ids=prompt), parameters, request_id=uuid.uuid4().hex)
+            async with aclosing(outputs):
+                async for output in outputs:
+                    piece = output.outputs[0]
+                    written += len(piece.token_ids)
+                    cached = output.num_cached_tokens or 0
+                    if piece.text:
+                        yield piece.text
+                    finish_reason = piece.finish_reason
+        except VLLMClientError as problem:
+            raise self._refused(problem, grammar) from problem
+        except VLLMServerError as problem:
+            raise ModelError(
+                FailureReason.FAILURE_REASON_MODEL_UNAVAILABLE,
+                f"the engine of model {self._name} failed: {problem}; its log says why (VLLM_LOGGING_LEVEL=INFO)",
+            ) from problem
+        yield Completion(finish_reason, Usage(len(prompt), written, cached))
+
+    async def aclose(self) -> None:
+        """End the engine. The model cannot be used afterwards."""
+        self._closed = True
+        started, self._started = self._started, None
+        if started is not None:
+            await asyncio.wait({started})
+            if started.exception() is None:
+                await asyncio.to_thread(started.result().shutdown)
+
+    async def _engine(self) -> Any:
+        """The engine; starts it if there is none, in a thread: it takes from seconds to minutes."""
+        if self._closed:
+            raise UsageError(f"model {self._name} is closed")
+        loop = asyncio.get_running_loop()
+        dead = None
+        if self._started is not None:
+            if self._started.get_loop() is not loop:
+                raise UsageError(
+                    f"model {self._name} belongs to the event loop of its first stream; open another one for this loop"
+                )
+            if self._started.done():
+                if self._started.exception() is not None:
+                    self._started = None
+                elif self._started.result().errored:
+                    dead, self._started = self._started.result(), None
+        if self._started is None:
+            self._started = loop.create_task(asyncio.to_thread(self._start, dead))
+        # Whoever goes away while it starts does not take it from the others.
+        return await asyncio.shield(self._started)
+
+    def _start(self, dead: Any) -> Any:
+        if dead is not None:
+            dead.shutdown()
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        try:
+            from vllm.v1.engine.async_llm import AsyncLLM
+
+            return AsyncLLM.from_engine_args(self._arguments())
+        except UsageError:
+            raise
+        except Exception as problem:
+            raise ModelError(
+                FailureReason.FAILURE_REASON_MODEL_UNREACHABLE,
+                f"the engine of model {self._name} did not start: {problem}; its log says why",
+            ) from problem
+
+    def _arguments(self) -> Any:
+        from vllm.engine.arg_utils import AsyncEngineArgs
+
+        if self._config is None:
+            return AsyncEngineArgs(model=self._target, **self._options)
+        from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+        parser = AsyncEngineArgs.add_cli_args(FlexibleArgumentParser())
+        try:
+            given = parser.parse_args(["--config", str(self._config)])
+        except (SystemExit, ValueError) as problem:  # what is wrong stands on standard error already
+            raise UsageError(f"model {self._name}: vLLM does not take these arguments: {problem}") from problem
+        return AsyncEngineArgs.from_cli_args(given)
+
+    def _prompt(self, engine: Any, messages: Sequence[Message]) -> list[int]:
+        """The chat in tokens, as the model's own template writes it."""
+        try:
+            tokens: list[int] = engine.get_tokenizer().apply_chat_template(
+                list(messages), add_generation_prompt=True, tokenize=True, return_dict=False
+            )
+        except Exception as problem:  # a template is a program that comes with the weights, and raises what it likes
+            raise ModelError(
+                FailureReason.FAILURE_REASON_MODEL_REJECTED,
+                f"the chat template of model {self._name} does not take these messages: {problem}",
+            ) from problem
+        return tokens
+
+    def _sampling(
+        self, engine: Any, prompt_tokens: int, grammar: Grammar | None, stop: Sequence[str], max_tokens: int | None
+    ) -> Any:
+        from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
+
+        settings: dict[str, Any] = engine.model_config.get_diff_sampling_param()
+        if self._temperature is not None:
+            settings["temperature"] = self._temperature
+        left = max(1, engine.model_config.max_model_len - prompt_tokens)
+        wanted = max_tokens if max_tokens is not None else self._max_tokens
+        settings["max_tokens"] = left if wanted is None else min(left, wanted)
+        if grammar is not None:
+            settings["structured_outputs"] = StructuredOutputsParams(**structured_outputs(grammar))
+        return SamplingParams(output_kind=RequestOutputKind.DELTA, stop=list(stop), **settings)
+
+    def _refused(self, problem: Exception, grammar: Grammar | None) -> ModelError:
+        about_grammar = grammar is not None and "grammar" in str(problem).casefold()
+        return ModelError(
+            FailureReason.FAILURE_REASON_MODEL_GRAMMAR_REFUSED
+            if about_grammar
+            else FailureReason.FAILURE_REASON_MODEL_REJECTED,
+            f"the engine of model {self._name} refused the {'grammar' if about_grammar else 'request'}: {problem}",
+        )
