@@ -1,0 +1,97 @@
+"""The servers that the tests of this folder are put to, behind one face."""
+
+from __future__ import annotations
+
+import importlib.util
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from vllm_alike import VllmAlike
+from vllm_place import SMOLLM2
+from vllm_process import VllmProcess
+
+from dovetail.models import Completion
+from dovetail.models.local import LocalModel
+from dovetail.models.vllm import VllmModel
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from dovetail.models import GrammarDialect, Message, Model
+
+__all__ = ["ALIKE", "HELLO", "LLAMA", "MAX_QUEUED", "VLLM", "Served", "answer", "serving"]
+
+ALIKE: Final = pytest.param("alike", id="alike")
+LLAMA: Final = pytest.param("llama.cpp", id="llama.cpp", marks=pytest.mark.local_model)
+_IS_HERE: Final = importlib.util.find_spec("vllm") is not None
+VLLM: Final = [pytest.param("vllm", id="vllm", marks=pytest.mark.vllm)] if _IS_HERE else []
+"""vLLM itself, where it is installed."""
+
+HELLO: Final[list[Message]] = [{"role": "user", "content": "Say hello."}]
+MAX_QUEUED: Final = 8
+_TOKENS_PER_CHUNK: Final = 3
+
+
+@dataclass
+class Served:
+    """A server with a model.
+
+    Attributes:
+        kind: ``alike``, ``llama.cpp`` or ``vllm``.
+        dialect: the notation in which it takes grammars.
+        open: opens another client of it.
+        running: how many requests it is answering.
+        kill_engine: kills what writes, and leaves what serves.
+        writes_sense: whether its model is more than a dice.
+    """
+
+    kind: str
+    dialect: GrammarDialect
+    open: Callable[..., Model]
+    running: Callable[[], Awaitable[float]] | None = None
+    kill_engine: Callable[[], None] | None = None
+    writes_sense: bool = True
+
+
+@asynccontextmanager
+async def serving(kind: str, log: Path) -> AsyncIterator[Served]:
+    """Serve until the block ends."""
+    if kind == "llama.cpp":
+        local = LocalModel()
+        try:
+            yield Served(kind, "gbnf", lambda **_: local)
+        finally:
+            await local.aclose()
+        return
+    server: VllmAlike | VllmProcess
+    if kind == "alike":
+        server = VllmAlike(max_queued=MAX_QUEUED, tokens_per_chunk=_TOKENS_PER_CHUNK)
+    else:
+        limits = ("--max-num-queued-reqs", str(MAX_QUEUED), "--stream-interval", str(_TOKENS_PER_CHUNK))
+        server = VllmProcess(SMOLLM2, log, *limits)
+    async with server.serving():
+        opened: list[Model] = []
+
+        def open_client(**settings: Any) -> Model:
+            settings = {"temperature": 0.0, "max_retries": 0, "timeout": 120.0, **settings}
+            opened.append(VllmModel(server.model, base_url=server.base_url, api_key=server.api_key, **settings))
+            return opened[-1]
+
+        async def running() -> float:
+            return await server.metric("num_requests_running")
+
+        yield Served(kind, "ebnf", open_client, running, server.kill_engine, writes_sense=kind != "alike")
+        for model in opened:
+            await model.aclose()
+
+
+async def answer(model: Model, messages: list[Message] = HELLO, **options: Any) -> tuple[str, Completion]:
+    """The text of one call, and how it ended."""
+    items = [item async for item in model.stream(messages, **options)]
+    assert all(items[:-1]), "no piece is empty"
+    completion = items.pop()
+    assert isinstance(completion, Completion)
+    return "".join(str(item) for item in items), completion

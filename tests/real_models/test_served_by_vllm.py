@@ -1,0 +1,129 @@
+"""What vLLM alone does, at a server that answers as it does and, in `make test-vllm`, at vLLM itself."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack, aclosing
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from served import ALIKE, HELLO, MAX_QUEUED, VLLM, Served, answer, serving
+
+from dovetail import Engine
+from dovetail.demo import EXAMPLES, TOOLS
+from dovetail.errors import ModelError
+from dovetail.models import Grammar
+from dovetail.v1 import FailureReason, RunState
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
+
+COUNT: Final = Grammar("ebnf", 'root ::= "1, 2, 3, " ("4" | "four")')
+LONG: Final = Grammar("ebnf", "root ::= [a-z ]{2000,4000}")
+ABORT_SECONDS: Final = 0.2
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    # A server outlives a test, and so must the loop that watches it.
+    return "asyncio"
+
+
+@pytest.fixture(scope="module", params=[ALIKE, *VLLM])
+async def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    async with serving(request.param, tmp_path_factory.mktemp("served") / "log") as server:
+        yield server
+
+
+async def test_closing_a_stream_ends_its_generation_at_once(served: Served) -> None:
+    await _idle(served)
+    async with aclosing(served.open().stream(HELLO, grammar=LONG)) as pieces:
+        assert await anext(pieces)
+        assert served.running is not None
+        assert await served.running() == 1
+    took = await _idle(served)
+    assert took < ABORT_SECONDS
+
+
+async def test_cancelling_a_run_ends_its_generation_at_once(served: Served) -> None:
+    await _idle(served)
+    async with Engine(TOOLS, served.open(), examples=EXAMPLES) as engine:
+        run = engine.start("How many people live in Japan?")
+        async for event in run.events():
+            if event.WhichOneof("fact") == "plan_started":
+                break
+        run.cancel()
+        assert await run.wait() == RunState.RUN_STATE_CANCELLED
+        assert await _idle(served) < ABORT_SECONDS
+
+
+async def test_the_field_for_grammars_of_another_server_is_ignored_without_a_word(served: Served) -> None:
+    for field in ("grammar", "guided_grammar"):
+        model = served.open(extra_body={field: COUNT.text})
+        text, _ = await answer(model, max_tokens=12)
+        assert not text.startswith("1, 2")
+
+
+async def test_a_server_whose_queue_is_full_is_unavailable_until_a_place_is_free(served: Served) -> None:
+    await _idle(served)
+    async with AsyncExitStack() as held:
+        for _ in range(MAX_QUEUED):
+            stream = served.open().stream(HELLO, grammar=LONG)
+            pieces = await held.enter_async_context(aclosing(stream))
+            assert await anext(pieces)
+        with pytest.raises(ModelError, match="busy") as caught:
+            await answer(served.open())
+        assert caught.value.reason == FailureReason.FAILURE_REASON_MODEL_UNAVAILABLE
+    await _idle(served)
+    assert (await answer(served.open(), max_tokens=4))[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [("nobody", {}, "nobody"), (None, {"max_tokens": 200_000}, "max_tokens=200000")],
+)
+async def test_a_request_that_cannot_be_answered_is_rejected_with_the_servers_words(
+    served: Served, name: str | None, options: dict[str, Any], words: str
+) -> None:
+    model = served.open(extra_body={} if name is None else {"model": name})
+    with pytest.raises(ModelError, match=words) as caught:
+        await answer(model, grammar=COUNT, **options)
+    assert caught.value.reason == FailureReason.FAILURE_REASON_MODEL_REJECTED
+
+
+async def test_a_wrong_key_is_told(served: Served) -> None:
+    model = served.open()
+    model._api_key = "wrong"  # type: ignore[attr-defined]
+    with pytest.raises(ModelError) as caught:
+        await answer(model)
+    assert caught.value.reason == FailureReason.FAILURE_REASON_MODEL_UNAUTHENTICATED
+
+
+async def test_an_engine_that_is_killed_fails_the_streams_in_flight_and_the_next(served: Served) -> None:
+    """The last test: nothing is left of the server."""
+    async with aclosing(served.open().stream(HELLO, grammar=LONG)) as pieces:
+        assert await anext(pieces)
+        assert served.kill_engine is not None
+        served.kill_engine()
+        with pytest.raises(ModelError) as caught:
+            [piece async for piece in pieces]
+    assert caught.value.reason == FailureReason.FAILURE_REASON_MODEL_UNAVAILABLE
+    with pytest.raises(ModelError) as later:
+        await answer(served.open())
+    assert later.value.reason in {
+        FailureReason.FAILURE_REASON_MODEL_UNAVAILABLE,
+        FailureReason.FAILURE_REASON_MODEL_UNREACHABLE,
+    }
+
+
+async def _idle(served: Served) -> float:
+    """Wait until nothing is generated any more; how many seconds that took."""
+    assert served.running is not None
+    began = time.monotonic()
+    async with asyncio.timeout(20):
+        while await served.running():  # noqa: ASYNC110  # metrics are read again and again: vLLM tells nobody by itself
+            await asyncio.sleep(0)
+    return time.monotonic() - began
