@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dovetail.gates import Gates
     from dovetail.tools import Tool
 
-__all__ = ["CallOutcomes", "Calls"]
+__all__ = ["PASSING", "CallOutcomes", "Calls"]
 
 _CANCEL_SECONDS: Final = 1.0
 _PROGRESS_SECONDS: Final = 0.1
@@ -34,7 +34,7 @@ _LONGEST_PAUSE: Final = 60.0
 _MOST_LOSSES: Final = 3
 
 # Failures of which another call may come out better.
-_PASSING: Final = frozenset(
+PASSING: Final = frozenset(
     {
         FailureReason.FAILURE_REASON_TOOL_ERROR,
         FailureReason.FAILURE_REASON_TIMEOUT,
@@ -214,7 +214,7 @@ class Calls:
             self._gates.failed(call, failure.reason)
             tries = call.attempt - call.losses
             safe = call.tool.repeatable or may_be_repeated
-            if tries <= policy.retries and failure.reason in _PASSING and safe:
+            if tries <= policy.retries and failure.reason in PASSING and safe:
                 self._pause(call, failure, min(_LONGEST_PAUSE, policy.backoff * 2.0 ** (tries - 1)))
                 return
         self._settle(call)

@@ -30,6 +30,7 @@ from dovetail.tool_set import ToolSet
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from types import TracebackType
+    from typing import Any
 
     from dovetail.approval_rules import ApprovalRule
     from dovetail.approvals import ApprovalRequest, Approve, Reject
@@ -54,6 +55,8 @@ class Engine:
         examples: plans to learn from; the two nearest to a question are shown to the planner.
         limits: the bounds of each run.
         strategy: how the answer of each run is found: ``compile``, or ``plan-only`` (see ``docs/runs.md``).
+        answer_schema: what the answer must fit, which is then JSON: a JSON Schema, or a type (see `AnswerSchema`).
+        cite: whether the answer names the tasks that it rests on.
         notes: what the planner and the joiner are told besides: the house style, today's date.
         replan_on_failure: whether a failed task leads to another plan before anything is joined.
         require_approval: which calls need approval although their tools do not say so: see `ApprovalRules`.
@@ -77,6 +80,8 @@ class Engine:
         examples: Sequence[Example] = (),
         limits: Limits | None = None,
         strategy: StrategyName = "compile",
+        answer_schema: Any = None,
+        cite: bool = False,
         notes: str = "",
         replan_on_failure: bool = False,
         require_approval: Iterable[ApprovalRule] = (),
@@ -89,7 +94,9 @@ class Engine:
         self._tools = tools if isinstance(tools, ToolSet) else ToolSet.of(tools)
         check_secrets(self._tools)
         self.limits = limits or Limits()
-        self._options = RunOptions(strategy=strategy, notes=notes, replan_on_failure=replan_on_failure)
+        self._options = RunOptions(strategy=strategy, cite=cite, notes=notes, replan_on_failure=replan_on_failure).but(
+            answer_schema=answer_schema
+        )
         choose_strategy(strategy)
         # Compiling the schemas now lets a bad one fail here and not in the first run.
         _ = self._tools.core
@@ -136,6 +143,8 @@ class Engine:
         run_id: str | None = None,
         limits: Limits | None = None,
         strategy: StrategyName | None = None,
+        answer_schema: Any = None,
+        cite: bool | None = None,
         notes: str | None = None,
         replan_on_failure: bool | None = None,
         options: RunOptions | None = None,
@@ -153,6 +162,8 @@ class Engine:
             run_id: the run's name; a new one if None.
             limits: the bounds of this run.
             strategy: how its answer is found.
+            answer_schema: what its answer must fit.
+            cite: whether its answer names the tasks that it rests on.
             notes: what its planner and its joiner are told besides.
             replan_on_failure: whether a failed task leads to another plan before anything is joined.
             options: all of these at once, in place of the engine's.
@@ -178,7 +189,13 @@ class Engine:
         if tools is not None or model is not None or examples is not None:
             shown = self._examples if examples is None else examples
             planner = Planner(model or planner.model, current, shown, self._show)
-        options = (options or self._options).but(strategy=strategy, notes=notes, replan_on_failure=replan_on_failure)
+        options = (options or self._options).but(
+            strategy=strategy,
+            answer_schema=answer_schema,
+            cite=cite,
+            notes=notes,
+            replan_on_failure=replan_on_failure,
+        )
         run_id = run_id or f"run-{uuid.uuid4().hex[:12]}"
         journal = MemoryJournal()
         life = Life(
@@ -216,8 +233,8 @@ class Engine:
         for model in self._opened:
             await model.aclose()
         held, self._held = self._held, set()
-        for backend in held:
-            await backend.release()
+        # Together: each may take its time to end what it holds.
+        await asyncio.gather(*(backend.release() for backend in held))
 
     async def __aenter__(self) -> Engine:
         return self

@@ -24,6 +24,7 @@ from dovetail.durations import duration_of
 from dovetail.joiner import LAST_WORDS_SECONDS
 from dovetail.plan_text import Plan
 from dovetail.progress import Progress
+from dovetail.reuse import Reuse
 from dovetail.v1 import Failure, FailureReason
 
 if TYPE_CHECKING:
@@ -48,9 +49,10 @@ _LONGEST_TEXT = 256 * 1024
 
 
 class NamedAnswer(NamedTuple):
-    """An answer that is the output of a task: its text, and the task."""
+    """An answer that is the output of a task, or a part of it: as text, as JSON, and the task."""
 
     text: str
+    json: str
     task_id: int | None
 
 
@@ -80,6 +82,7 @@ class Execution:
         self.progress = Progress()
         self.plan = Plan(0)
         self._tools = tools
+        self._reuse = Reuse(tools, self.progress)
         self._books = books
         self._machine = _core.Machine(tools.core, max_tasks=books.limits.max_tasks)
         # They do not hold what holds them: a run that has ended is free at once, and not when the collector finds it.
@@ -218,15 +221,14 @@ class Execution:
                 continue
             recorded += self.progress.facts(step, plan.number)
             if isinstance(step, _core.Ready):
-                if plan.number == 1 or (earlier := self._reusable(step)) is None:
-                    ready.append(step)
-                    if (why := self._approvals.reason(step)) is not None:
-                        need_approval[step.task_id] = why
-                        recorded.append(("approval_requested", {"task_id": step.task_id, "reason": why}))
-                else:
-                    output = earlier.output_json or "null"
-                    recorded.append(self.progress.succeeded(step.task_id, output, reused=earlier.task_id))
-                    todo += self._machine.succeed(step.task_id, output)
+                earlier = None if plan.number == 1 else self._reuse.earlier(step)
+                if earlier is not None:
+                    recorded += self._repeat(step.task_id, earlier, todo)
+                    continue
+                ready.append(step)
+                if (why := self._approvals.reason(step)) is not None:
+                    need_approval[step.task_id] = why
+                    recorded.append(("approval_requested", {"task_id": step.task_id, "reason": why}))
             elif isinstance(step, _core.Planned):
                 plan.tasks += 1
             elif isinstance(step, _core.Closed):
@@ -268,11 +270,24 @@ class Execution:
             elif isinstance(step, _core.Unreachable | _core.Ready) and step.task_id not in called:
                 self._calls.skip(step.task_id)
 
-    def _reusable(self, step: _core.Ready) -> TaskRecord | None:
-        """The task of an earlier plan that made the same call, if it need not be made again."""
-        if not self._tools[step.tool].read_only:
-            return None
-        return self.progress.same_call(step, before_plan=self.plan.number)
+    def _repeat(self, task_id: int, earlier: TaskRecord, steps: list[_core.Step]) -> list[Fact]:
+        """A task gets what an earlier one got that made the same call; what follows is added to the steps."""
+        if earlier.output_json is not None:
+            steps += self._machine.succeed(task_id, earlier.output_json)
+            return [self.progress.succeeded(task_id, earlier.output_json, reused=earlier.task_id)]
+        if earlier.failure is not None:
+            steps += self._machine.fail(task_id)
+            return [self.progress.failed(task_id, self._reuse.failure(earlier))]
+        self._reuse.wait(task_id, earlier.task_id)
+        return []
+
+    def _share(self, task_id: int) -> None:
+        """A task is settled: those that repeat its call get what it got."""
+        if (repeating := self._reuse.settled(task_id)) and (task := self.progress.task(task_id)):
+            for other in repeating:
+                steps: list[_core.Step] = []
+                facts = self._repeat(other, task, steps)
+                self._follow(steps, None, *facts)
 
     # The third loop: outputs to the machine -------------------------------------------------------------------
 
@@ -312,11 +327,13 @@ class Execution:
             self._follow(steps)  # the machine cannot read the output: that is the task's failure
         else:
             self._follow(steps, None, self.progress.succeeded(task_id, output_json, cached=cached))
+        self._share(task_id)
 
     def call_failed(self, task_id: int, failure: Failure) -> None:
         """A call gave no output: what waits for it will never go on."""
         self._follow(self._machine.fail(task_id), None, self.progress.failed(task_id, failure))
         self._calls.skip(task_id)
+        self._share(task_id)
 
     # Approvals ------------------------------------------------------------------------------------------------
 
@@ -365,7 +382,7 @@ class Execution:
         if answer.lstrip().startswith('"'):  # anything else is its own text, and may be more than a parser takes
             with contextlib.suppress(ValueError):  # JSON has halves of surrogate pairs, text has not
                 text = from_json(answer)
-        return NamedAnswer(text, self.plan.answer_task)
+        return NamedAnswer(text, answer, self.plan.answer_task)
 
     async def stop(self, *, reading: bool) -> None:
         """Stop the calls that are out; with ``reading`` also the planner, even in the middle of its last words."""

@@ -8,15 +8,17 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from dovetail import _core
-from dovetail.joiner_prompt import joiner_messages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
     from dovetail.model_call import ModelCall
-    from dovetail.observations import Observation
+    from dovetail.models.protocol import Grammar, Message
 
-__all__ = ["LAST_WORDS_SECONDS", "ask_joiner"]
+__all__ = ["LAST_WORDS_SECONDS", "MAX_REPLY", "ask_joiner"]
+
+MAX_REPLY = 256 * 1024
+"""After how many characters a joiner that has not come to its end is stopped, whatever its limit of tokens."""
 
 LAST_WORDS_SECONDS = 1.0
 """How long a model that has said what matters may go on: its end carries the token count."""
@@ -24,10 +26,9 @@ LAST_WORDS_SECONDS = 1.0
 
 async def ask_joiner(
     call: ModelCall,
-    question: str,
-    observations: Sequence[Observation],
+    messages: Sequence[Message],
     *,
-    must_answer: bool,
+    grammar: Grammar | None,
     max_tokens: int | None,
     on_step: Callable[[_core.ReplyStep], None],
 ) -> _core.Verdict | None:
@@ -35,22 +36,25 @@ async def ask_joiner(
 
     Args:
         call: the model call to make.
-        question: what the run is to answer.
-        observations: what became of its tasks.
-        must_answer: no further plan is possible.
-        max_tokens: how many tokens the joiner may write.
+        messages: what the joiner is told.
+        grammar: what its reply must follow, if it takes one.
+        max_tokens: how many tokens it may write.
         on_step: is told each piece of the answer, and the verdict, as they are read.
 
     Returns:
-        The verdict, or None if the call failed before there was one.
+        The verdict, or None if the call failed before there was one. A reply that gives none is taken for an answer,
+        marked as mended; one that goes on and on, as far as it was read.
     """
     reply = _core.ReplyReader()
-    messages = joiner_messages(question, observations, must_answer=must_answer)
-    async with aclosing(call.stream(messages, max_tokens=max_tokens)) as pieces:
+    read = 0
+    async with aclosing(call.stream(messages, grammar=grammar, max_tokens=max_tokens)) as pieces:
         async for piece in pieces:
             if verdict := _hear(reply.feed(piece), on_step):
                 await _last_words(pieces)
                 return verdict
+            read += len(piece)
+            if read > MAX_REPLY:
+                break
     return None if call.failure is not None else _hear(reply.finish(), on_step)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dovetail.observations import observed
+from dovetail.observations import bounded_line, cut_middle, observed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from dovetail.models.protocol import Message
     from dovetail.observations import Observation
 
-__all__ = ["joiner_messages"]
+__all__ = ["joiner_messages", "mistaken_answer"]
 
 _MOST_KNOWN: Final = 64_000
+_MOST_MISTAKEN: Final = 4_000
+_MOST_ERROR: Final = 500
 
 _JOINER: Final = """\
 You answer a question from what tools returned. Reply in exactly two lines:
@@ -60,3 +62,12 @@ def joiner_messages(
     if must_answer:
         parts.append(_MUST_ANSWER)
     return [{"role": "system", "content": system}, {"role": "user", "content": "\n\n".join(parts)}]
+
+
+def mistaken_answer(answer: str, error: str) -> list[Message]:
+    """What follows in the chat when an answer does not fit: the answer, and what is wrong with it."""
+    wrong = f"That does not fit the JSON Schema: {bounded_line(error, _MOST_ERROR)}\nReply again, with Finish."
+    return [
+        {"role": "assistant", "content": f"Action: Finish({cut_middle(answer, _MOST_MISTAKEN)})"},
+        {"role": "user", "content": wrong},
+    ]

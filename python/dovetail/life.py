@@ -100,6 +100,7 @@ class Life:
             model=self._planner.model.name,
             joiner=self._joiner.name if self._options.strategy == "compile" else None,
             tools=self._tools.names,
+            answer_schema_json=None if self._options.answer_schema is None else self._options.answer_schema.json,
             limits=self._limits.to_proto(),
             metadata=self._metadata or None,
         )

@@ -19,7 +19,6 @@ _LEAST: Final = 40
 _LEAST_LINE: Final = 160
 
 _NO_ARGUMENTS: Final = "{}"
-_NONE: Final = "{}"
 _FENCE: Final = "<<<"
 _FENCE_END: Final = ">>>"
 # Also in the wide and small forms, and with marks of no width between: a model may take those for the same.
@@ -70,7 +69,7 @@ def _lines(observations: Sequence[Observation], most: int) -> list[str]:
     texts = [_text(observation) for observation in observations]
     share = _share(sorted(map(len, texts)), most - sum(map(len, heads)))
     return [
-        f"{head}{_fenced(cut_middle(text, max(_LEAST, share)))}" if text else head.rstrip()
+        f"{head}{_fenced(cut_middle(text, max(_LEAST, share)))}" if text else head
         for head, text in zip(heads, texts, strict=True)
     ]
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan", "PlanText"]
 
+_LONGEST_EXCERPT = 300
+
 
 class PlanText(Protocol):
     """The text of a plan, as it is written."""
@@ -73,7 +75,11 @@ class Plan:
         """The model wrote on."""
         self._text.append(text)
 
-    def line(self, number: int) -> str:
-        """A line of its text, from 1; empty if it has no such line."""
+    def excerpt(self, line: int, column: int = 1) -> str:
+        """What stands on a line of its text, both from 1; of a very long line, what stands around the column."""
         lines = "".join(self._text).split("\n")
-        return lines[number - 1].strip() if 0 < number <= len(lines) else ""
+        text = lines[line - 1].strip() if 0 < line <= len(lines) else ""
+        if len(text) <= _LONGEST_EXCERPT:
+            return text
+        begin = max(0, min(column - 1 - _LONGEST_EXCERPT // 2, len(text) - _LONGEST_EXCERPT))
+        return text[begin : begin + _LONGEST_EXCERPT]

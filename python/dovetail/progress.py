@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +24,18 @@ class TaskRecord:
     task_id: int
     plan: int
     tool: str
+    line: int = 0
+    """The line of its plan on which it begins."""
+    ready: bool = False
+    """Whether its arguments are bound."""
     arguments_json: str = "{}"
     output_json: str | None = None
     failure: str | None = None
+    """Why it has no output, as ``REASON: message``."""
+    reason: FailureReason | None = None
+    """Why its call failed, if it did."""
+    because: int | None = None
+    """The failed task at the root, if it was skipped."""
 
 
 class Progress:
@@ -48,10 +56,12 @@ class Progress:
     def facts(self, step: _core.Step, plan: int) -> list[Fact]:
         """The facts that a step stands for."""
         if isinstance(step, _core.Ready):
-            self._tasks[step.task_id].arguments_json = step.arguments
+            task = self._tasks[step.task_id]
+            task.arguments_json = step.arguments
+            task.ready = True
             return [("task_ready", {"task_id": step.task_id, "arguments_json": step.arguments})]
         if isinstance(step, _core.Planned):
-            self._tasks[step.task_id] = TaskRecord(step.task_id, plan, step.tool)
+            self._tasks[step.task_id] = TaskRecord(step.task_id, plan, step.tool, step.line)
             planned = {
                 "task_id": step.task_id,
                 "plan": plan,
@@ -64,7 +74,9 @@ class Progress:
         if isinstance(step, _core.Diagnostic):
             return self._diagnosed(step, plan)
         if isinstance(step, _core.Unreachable):
-            self._tasks[step.task_id].failure = f"skipped, because task {step.because} failed"
+            task = self._tasks[step.task_id]
+            task.failure = f"skipped, because task {step.because} failed"
+            task.because = step.because
             return [("task_skipped", {"task_id": step.task_id, "because": step.because})]
         if isinstance(step, _core.Thought):
             return [("thought_written", {"plan": plan, "text": step.text})]
@@ -75,6 +87,8 @@ class Progress:
 
     def _diagnosed(self, step: _core.Diagnostic, plan: int) -> list[Fact]:
         is_error = step.severity == "error"
+        if step.task_id is not None and (task := self._tasks.get(step.task_id)):
+            plan = task.plan  # which may not be the latest
         diagnosed = {
             "plan": plan,
             "severity": Severity.SEVERITY_ERROR if is_error else Severity.SEVERITY_HINT,
@@ -110,7 +124,9 @@ class Progress:
     def failed(self, task_id: int, failure: Failure) -> Fact:
         """A task will have no output."""
         reason = FailureReason.Name(failure.reason).removeprefix("FAILURE_REASON_")
-        self._tasks[task_id].failure = f"{reason}: {failure.message}"
+        task = self._tasks[task_id]
+        task.failure = f"{reason}: {failure.message}"
+        task.reason = failure.reason
         return ("task_failed", {"task_id": task_id, "failure": failure})
 
     def abandoned(self, message: str) -> list[Fact]:
@@ -125,16 +141,3 @@ class Progress:
             Observation(task.task_id, task.tool, task.arguments_json, task.output_json, task.failure)
             for task in self.tasks
         ]
-
-    def same_call(self, step: _core.Ready, *, before_plan: int) -> TaskRecord | None:
-        """The task of an earlier plan that made the same call and has its output."""
-        arguments = json.loads(step.arguments)
-        for task in self.tasks:
-            if (
-                task.plan < before_plan
-                and task.tool == step.tool
-                and task.output_json is not None
-                and json.loads(task.arguments_json) == arguments
-            ):
-                return task
-        return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, get_args
 
+from dovetail.answer_schema import AnswerSchema
 from dovetail.errors import UsageError
 from dovetail.v1 import Strategy
 
@@ -35,6 +36,10 @@ class RunOptions:
 
     strategy: StrategyName = "compile"
     """How the answer is found."""
+    answer_schema: AnswerSchema | None = None
+    """What the answer must fit; it is then JSON."""
+    cite: bool = False
+    """Whether the answer names the tasks that it rests on."""
     notes: str = ""
     """What the planner and the joiner are told besides: the house style, today's date."""
     replan_on_failure: bool = False
@@ -48,12 +53,15 @@ class RunOptions:
             raise UsageError(f"notes have {len(self.notes.encode(errors='replace')):,} bytes; at most {_MOST_NOTES:,}")
 
     def but(self, **given: Any) -> RunOptions:
-        """These options, but for those that are given and not None.
+        """These options, but for those that are given and not None; ``answer_schema`` may be all that makes one.
 
         Raises:
             UsageError: one cannot be used.
         """
-        return replace(self, **{name: value for name, value in given.items() if value is not None})
+        given = {name: value for name, value in given.items() if value is not None}
+        if "answer_schema" in given and not isinstance(given["answer_schema"], AnswerSchema):
+            given["answer_schema"] = AnswerSchema(given["answer_schema"])
+        return replace(self, **given)
 
 
 def strategy_to_wire(name: StrategyName) -> Strategy:

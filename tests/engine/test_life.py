@@ -72,10 +72,15 @@ async def test_a_part_of_an_output_can_be_the_answer() -> None:
 
 
 async def test_a_named_answer_that_failed_is_left_to_the_joiner() -> None:
-    model = ScriptedModel(plan('1. length("four", 5)', "2. join($1)"), finish("no idea"))
-    events = await events_of([length], model)
+    @tool
+    async def broken() -> str:
+        """Is broken."""
+        raise ValueError("no such luck")
+
+    model = ScriptedModel(plan("1. broken()", "2. join($1)"), finish("no idea"))
+    events = await events_of([broken], model)
     assert facts(events, "run_answered")[0].answer == "no idea"
-    assert "INVALID" in model.asked[1][-1]["content"]
+    assert "no such luck" in model.asked[1][-1]["content"]
 
 
 async def test_calls_and_their_dependents_run_while_the_model_is_silent() -> None:

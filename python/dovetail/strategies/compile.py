@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dovetail import _core
 from dovetail.books import StoppedError
-from dovetail.joiner import ask_joiner
-from dovetail.model_call import ModelCall
+from dovetail.failure_text import bounded
+from dovetail.strategies.joining import Joining
 from dovetail.strategies.planning import Planning, Want
-from dovetail.v1 import FailureReason, Purpose, ReplanRequested
+from dovetail.strategies.repairs import Repairs
+from dovetail.v1 import FailureReason, ReplanRequested
 
 if TYPE_CHECKING:
+    from dovetail.plan_text import Plan
     from dovetail.strategies.strategy import Means
 
 __all__ = ["Compile"]
+
+_MOST_REASON = 1_000
 
 
 class Compile:
@@ -27,9 +30,13 @@ class Compile:
     def __init__(self, means: Means) -> None:
         self._means = means
         self._planning = Planning(means)
+        self._repairs = Repairs(means.execution)
+        self._joining = Joining(means)
+        # The failed tasks that led to another plan, or that its planner was told of.
+        self._told: set[int] = set()
 
     async def find_answer(self) -> None:
-        """Plan, wait until all tasks are settled, join; and again, if the joiner asks for it.
+        """Plan, wait until all tasks are settled, join; and again, if something is missing.
 
         Raises:
             StoppedError: there is no answer.
@@ -39,54 +46,48 @@ class Compile:
         want: Want | None = None
         while True:
             plan = await self._planning.plan(want)
-            await execution.settle()
-            if plan.shortfall is None and (answer := execution.answer()) is not None:
-                books.record("run_answered", answer=answer.text, answer_task=answer.task_id)
-                return
-            reason = plan.shortfall or await self._join()
-            if reason is None:
-                return
-            if most is not None and plan.number > most:
+            # What is broken is written again at once: the rest of the plan runs meanwhile.
+            want = self._repairs.wanted(plan)
+            if want is None:
+                await execution.settle()
+                if plan.shortfall is None and self._joining.take_named():
+                    return
+                want = self._wanted(plan) or await self._join()
+                if want is None:
+                    return
+            if self._repairs.vain or (most is not None and plan.number > most):
                 break
-            cause = ReplanRequested.CAUSE_CUT_OFF if plan.shortfall else ReplanRequested.CAUSE_JOINER
-            want = Want(reason, cause)
-            books.record("replan_requested", plan=plan.number, reason=reason, cause=cause)
+            self._told.update(task.task_id for task in execution.progress.tasks if task.failure is not None)
+            books.record("replan_requested", plan=plan.number, reason=want.reason, cause=want.cause)
+        await self._answer_from_what_is_known(plan, want)
+
+    def _wanted(self, plan: Plan) -> Want | None:
+        """Why another plan is wanted before anything is joined, now that all tasks are settled."""
+        if plan.shortfall is not None:
+            return Want(plan.shortfall, ReplanRequested.CAUSE_CUT_OFF)
+        # Arguments are bound, and found not to fit, while the plan runs.
+        return self._repairs.wanted(plan) or self._wanted_for_failures()
+
+    def _wanted_for_failures(self) -> Want | None:
+        if not self._means.options.replan_on_failure:
+            return None
+        failed = [
+            f"task {task.task_id} ({task.tool}) failed: {task.failure}"
+            for task in self._means.execution.progress.tasks
+            if task.failure is not None and task.because is None and task.task_id not in self._told
+        ]
+        return Want(bounded("; ".join(failed), _MOST_REASON), ReplanRequested.CAUSE_FAILED_TASKS) if failed else None
+
+    async def _join(self) -> Want | None:
+        reason = await self._joining.join()
+        return None if reason is None else Want(reason, ReplanRequested.CAUSE_JOINER)
+
+    async def _answer_from_what_is_known(self, plan: Plan, want: Want) -> None:
+        """No further plan may follow."""
+        execution = self._means.execution
+        await execution.settle()
         if not execution.progress.tasks:
-            raise StoppedError(FailureReason.FAILURE_REASON_EMPTY_PLAN, reason)
-        if await self._join(must_answer=True) is not None:
-            message = f"the joiner found no answer after {plan.number} plans: {reason}"
+            raise StoppedError(FailureReason.FAILURE_REASON_EMPTY_PLAN, want.reason)
+        if await self._joining.join(must_answer=True) is not None:
+            message = f"the joiner found no answer after {plan.number} plans: {want.reason}"
             raise StoppedError(FailureReason.FAILURE_REASON_LIMIT_EXCEEDED, message)
-
-    async def _join(self, *, must_answer: bool = False) -> str | None:
-        """Have the outputs joined into an answer.
-
-        Returns:
-            Why another plan is needed, if the joiner says so.
-        """
-        means = self._means
-        execution, books, joiner = means.execution, means.books, means.joiner
-
-        def hear(step: _core.ReplyStep) -> None:
-            if isinstance(step, _core.AnswerPiece):
-                books.record("answer_text", text=step.text)
-            elif isinstance(step, _core.Verdict) and step.kind == "finish" and step.text:
-                books.record("run_answered", answer=step.text, incomplete=must_answer)
-
-        if books.limits.max_tokens is not None:
-            await execution.stop_reading()  # the planner's tokens are counted when it ends
-        max_tokens = books.tokens_left()
-        number = execution.plan.number
-        books.record("join_started", plan=number, model=joiner.name)
-        call = ModelCall(joiner, Purpose.PURPOSE_JOIN, number)
-        observations = execution.progress.observations()
-        try:
-            verdict = await ask_joiner(
-                call, means.question, observations, must_answer=must_answer, max_tokens=max_tokens, on_step=hear
-            )
-        finally:
-            books.model_call_ended(call)
-        if verdict is None and call.failure is not None:
-            raise StoppedError(call.failure.reason, call.failure.message)
-        if verdict is None or (verdict.kind == "finish" and not verdict.text):
-            raise StoppedError(FailureReason.FAILURE_REASON_EMPTY_PLAN, f"the joiner {joiner.name} wrote no answer")
-        return None if verdict.kind == "finish" else verdict.text or "the joiner gave no reason"

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
 
+from dovetail.answer_schema import AnswerError
 from dovetail.books import StoppedError
+from dovetail.strategies.joining import Joining
 from dovetail.strategies.planning import Planning
 from dovetail.v1 import FailureReason
 
@@ -33,17 +35,23 @@ class PlanOnly:
         their ids, ascending. A plan that was cut off is answered from what it had, marked as incomplete.
 
         Raises:
-            StoppedError: there is no plan.
+            StoppedError: there is no plan, or what it gave does not fit the schema of the answer.
         """
         execution, books = self._means.execution, self._means.books
         plan = await Planning(self._means).plan()
         await execution.settle()
-        if (answer := execution.answer()) is not None:
-            books.record("run_answered", answer=answer.text, answer_task=answer.task_id)
-        elif not plan.tasks and plan.shortfall is not None:
+        if plan.shortfall is None and Joining(self._means).take_named():
+            return
+        if not plan.tasks and plan.shortfall is not None:
             raise StoppedError(FailureReason.FAILURE_REASON_EMPTY_PLAN, plan.shortfall)
-        else:
-            books.record("run_answered", answer=self._outcomes(), incomplete=plan.shortfall is not None)
+        answer, schema = self._outcomes(), self._means.options.answer_schema
+        if schema is not None:
+            try:
+                answer = schema.check(answer)
+            except AnswerError as error:
+                message = f"the outputs do not fit the schema of the answer: {error}"
+                raise StoppedError(FailureReason.FAILURE_REASON_ANSWER_INVALID, message) from None
+        books.record("run_answered", answer=answer, incomplete=plan.shortfall is not None)
 
     def _outcomes(self) -> str:
         tasks = sorted(self._means.execution.progress.tasks, key=lambda task: task.task_id)

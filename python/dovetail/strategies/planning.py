@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from dovetail.errors import UsageError
 from dovetail.failure_text import bounded
-from dovetail.model_call import ModelCall
 from dovetail.replan_prompt import ReplanContext
 from dovetail.v1 import FailureReason, Purpose, Severity
 
@@ -78,7 +77,7 @@ class _AskedPlan:
         self._dialects = means.dialects.taken(planner.model, planner.dialects(self._shown))
         self._number = means.execution.plan.number + 1
         self.model = planner.model.name
-        self.call = ModelCall(planner.model, Purpose.PURPOSE_PLAN, self._number)
+        self.call = means.books.model_call(planner.model, Purpose.PURPOSE_PLAN, self._number)
         self.tools = self._shown.names if len(self._shown) < len(means.tools) else None
         self.grammar = self._dialects[0] if self._dialects else ""
         self.repair = bool(want and want.broken)
@@ -106,7 +105,7 @@ class _AskedPlan:
             self._means.dialects.refuse(planner.model, dialect)
             books.model_call_ended(self.call)
             self._say_refused(dialect, failure.message)
-            self.call = ModelCall(planner.model, Purpose.PURPOSE_PLAN, self._number)
+            self.call = books.model_call(planner.model, Purpose.PURPOSE_PLAN, self._number)
 
     def _say_refused(self, dialect: GrammarDialect | None, why: str) -> None:
         following = f"with one in {self._dialects[0]}" if self._dialects else "without a grammar"

@@ -1,0 +1,92 @@
+"""The grammar of a joiner's reply: two lines, of which a small model cannot break the form."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from dovetail.errors import UsageError
+from dovetail.grammar.bnf import to_bnf
+from dovetail.grammar.compilation import fault_in
+from dovetail.grammar.expression import (
+    EMPTY,
+    Characters,
+    Expression,
+    Literal,
+    Name,
+    Repeat,
+    Rules,
+    choice,
+    optional,
+    series,
+)
+from dovetail.grammar.lark import to_lark
+from dovetail.grammar.schema import SchemaReader
+from dovetail.grammar.shape import NEVER
+from dovetail.grammar.terminals import LINE, define_terminals
+from dovetail.grammar.values import Values
+from dovetail.models.protocol import Grammar
+
+if TYPE_CHECKING:
+    from dovetail.models.protocol import GrammarDialect
+
+__all__ = ["REPLY_DIALECTS", "reply_grammar"]
+
+REPLY_DIALECTS: Final[tuple[GrammarDialect, ...]] = ("gbnf", "ebnf", "lark")
+"""The notations in which it is written."""
+
+_MAX_LINE: Final = 300
+_MAX_STRING: Final = 1_000
+# Of the brackets in an answer each is closed: so that the last one ends the reply.
+_PLAIN: Final = Characters(
+    (("(", ")"), ("\0", "\x08"), ("\x0b", "\x1f"), ("\x7f", "\x7f")),
+    negated=True,
+)
+# What plans take for a reference is written otherwise in their grammar, and so not in answers.
+_DOLLAR: Final = re.compile(r"\$[$0-9{]")
+
+
+@lru_cache(maxsize=64)
+def reply_grammar(dialect: GrammarDialect, *, must_answer: bool = False, answer_schema: str = "") -> Grammar:
+    """The grammar of a joiner's reply.
+
+    Args:
+        dialect: the notation, one of `REPLY_DIALECTS`.
+        must_answer: whether it cannot ask for another plan.
+        answer_schema: the JSON Schema that the answer must fit, as text; empty for an answer in words.
+
+    Raises:
+        UsageError: no value can be written that fits the schema, or the grammar does not compile.
+    """
+    rules = Rules()
+    rules.define("root", EMPTY)  # which stands first
+    line = Repeat(LINE, 1, _MAX_LINE)
+    answer = _value(rules, answer_schema) if answer_schema else _words(rules)
+    finish = series(Literal("Finish("), answer, Literal(")"))
+    replan = series(Literal("Replan("), rules.define("reason", Repeat(_ON_A_LINE, 1, _MAX_LINE)), Literal(")"))
+    verdict = finish if must_answer else choice([finish, replan])
+    rules.define("root", series(Literal("Thought: "), line, Literal("\nAction: "), verdict))
+    define_terminals(rules, _MAX_STRING)
+    grammar = Grammar(dialect, to_lark(rules) if dialect == "lark" else to_bnf(rules))
+    if (fault := fault_in(grammar)) is not None:
+        raise UsageError(f"the grammar of the answer does not compile: {fault}")
+    return grammar
+
+
+_ON_A_LINE: Final = Characters((("(", ")"), ("\0", "\x1f"), ("\x7f", "\x7f")), negated=True)
+
+
+def _words(rules: Rules) -> Name:
+    # One character after the other: with longer pieces a text could be read in more than one way, and at some cost.
+    part = choice([_PLAIN, series(Literal("("), optional(Name("text")), Literal(")"))])
+    return rules.define("text", series(part, optional(Name("text"))))
+
+
+def _value(rules: Rules, answer_schema: str) -> Expression:
+    schema = {} if _DOLLAR.search(answer_schema) else json.loads(answer_schema)
+    reader = SchemaReader(schema if isinstance(schema, dict) else {}, _MAX_STRING)
+    if (shape := reader.shape(schema)) == NEVER:
+        raise UsageError("no answer can be written that fits the answer schema")
+    return Values(rules, frozenset(), _MAX_STRING).write(shape, None)
