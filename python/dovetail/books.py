@@ -6,13 +6,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from dovetail.durations import duration_of
+from dovetail.model_call import ModelCall
 from dovetail.v1 import Failure, FailureReason, RunState
 
 if TYPE_CHECKING:
     from dovetail.journal import MemoryJournal
     from dovetail.limits import Limits
-    from dovetail.model_call import ModelCall
-    from dovetail.models.protocol import Usage
+    from dovetail.models.protocol import Model, Usage
+    from dovetail.v1 import Purpose
 
 __all__ = ["Books", "StoppedError"]
 
@@ -44,6 +45,10 @@ class Books:
     def record(self, fact: str, **fields: object) -> None:
         """Record a fact; a field that is None is left out."""
         self.journal.append((fact, {name: value for name, value in fields.items() if value is not None}))
+
+    def model_call(self, model: Model, purpose: Purpose, plan: int) -> ModelCall:
+        """A call of a model, of which it is recorded if another model of a chain is asked instead."""
+        return ModelCall(model, purpose, plan, lambda fact: self.record("model_replaced", **fact))
 
     def model_call_ended(self, call: ModelCall) -> None:
         """A model call came to its end: its tokens count."""

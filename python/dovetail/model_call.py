@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from dovetail.durations import duration_of
 from dovetail.errors import ModelError
-from dovetail.models.protocol import Completion
+from dovetail.models.fallback import tool_calling_model
+from dovetail.models.protocol import Completion, ModelChain
 from dovetail.v1 import Failure, FailureReason, Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
-    from dovetail.models.protocol import Grammar, Message, Model, Usage
+    from dovetail.models.protocol import Grammar, Message, Model, Replacement, ToolRequest, TurnMessage, Usage
 
 __all__ = ["ModelCall"]
+
+_CUT = {"length", "content_filter"}
+"""The finish reasons of a text that goes on beyond its end."""
 
 
 class ModelCall:
@@ -26,16 +30,25 @@ class ModelCall:
         model: the model that is asked.
         purpose: what for.
         plan: the plan it is asked about.
+        on_replaced: is told when another model of a chain is asked instead: the fields of the fact `ModelReplaced`.
 
     Attributes:
         completion: how the model ended, once it did.
         failure: why the call failed, if it did.
     """
 
-    def __init__(self, model: Model, purpose: Purpose, plan: int) -> None:
-        self._model = model
+    def __init__(
+        self,
+        model: Model,
+        purpose: Purpose,
+        plan: int,
+        on_replaced: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        self._model = model.telling(self._replaced) if isinstance(model, ModelChain) else model
         self._purpose = purpose
         self._plan = plan
+        self._on_replaced = on_replaced
+        self._asked = model.name
         self._began: float | None = None
         self._first: float | None = None
         self.completion: Completion | None = None
@@ -50,9 +63,31 @@ class ModelCall:
         max_tokens: int | None = None,
     ) -> AsyncGenerator[str, None]:
         """The pieces of text; ends where the model ends or fails. Closing it ends the generation."""
+        pieces = self._model.stream(messages, grammar=grammar, stop=stop, max_tokens=max_tokens)
+        async with aclosing(self._follow(pieces)) as followed:
+            async for piece in followed:
+                yield piece
+
+    async def turn(
+        self,
+        messages: Sequence[TurnMessage],
+        tools: Sequence[Mapping[str, Any]],
+        *,
+        max_tokens: int | None = None,
+    ) -> AsyncGenerator[str | ToolRequest, None]:
+        """The pieces of text and the requests of one turn (see `dovetail.models.ToolCallingModel`), as `stream`.
+
+        Raises:
+            UsageError: the model has no tool calls of its own.
+        """
+        pieces = tool_calling_model(self._model).stream_turn(messages, tools, max_tokens=max_tokens)
+        async with aclosing(self._follow(pieces)) as followed:
+            async for piece in followed:
+                yield piece
+
+    async def _follow(self, pieces: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
         self._began = time.monotonic()
         try:
-            pieces = self._model.stream(messages, grammar=grammar, stop=stop, max_tokens=max_tokens)
             async with aclosing(pieces):
                 async for piece in pieces:
                     if isinstance(piece, Completion):
@@ -68,10 +103,29 @@ class ModelCall:
             message = f"{self._model.name} failed with {type(error).__name__}: {error}"
             self.failure = Failure(reason=reason, message=message)
 
+    def _replaced(self, replacement: Replacement) -> None:
+        self._asked = replacement.to_model
+        if self._on_replaced is not None:
+            error = replacement.error
+            self._on_replaced(
+                {
+                    "purpose": self._purpose,
+                    "plan": self._plan,
+                    "from_model": replacement.from_model,
+                    "to_model": replacement.to_model,
+                    "failure": Failure(reason=error.reason, message=str(error)),
+                }
+            )
+
     @property
     def cut_off(self) -> bool:
-        """Whether the model was stopped in the middle: by a failure, a limit of tokens or its reader."""
-        return self.completion is None or self.completion.finish_reason == "length"
+        """Whether the model was stopped in the middle: by a failure, a limit of tokens, a filter or its reader."""
+        return self.completion is None or self.completion.finish_reason in _CUT
+
+    @property
+    def model(self) -> str:
+        """The model that answered, or was asked last, as ``provider:name``."""
+        return (self.completion.model if self.completion is not None else None) or self._asked
 
     @property
     def usage(self) -> Usage | None:
@@ -80,7 +134,7 @@ class ModelCall:
 
     def ended(self) -> dict[str, Any]:
         """The fields of the fact `ModelCallEnded`."""
-        fact: dict[str, Any] = {"purpose": self._purpose, "plan": self._plan}
+        fact: dict[str, Any] = {"purpose": self._purpose, "plan": self._plan, "model": self.model}
         now = time.monotonic()
         if self._began is not None:
             fact["duration"] = duration_of(now - self._began)

@@ -25,12 +25,18 @@ from dovetail.models.protocol import (
 from dovetail.models.provider import open_model
 
 if TYPE_CHECKING:
+    from dovetail.models.azure import AzureModel
+    from dovetail.models.fallback import FallbackModel, tool_calling_model
+    from dovetail.models.friendli import FriendliModel
     from dovetail.models.openai import OpenAIModel
     from dovetail.models.replay import Recorder, Recording, ReplayModel
 
 __all__ = [
     "AssistantMessage",
+    "AzureModel",
     "Completion",
+    "FallbackModel",
+    "FriendliModel",
     "Grammar",
     "GrammarDialect",
     "Message",
@@ -49,10 +55,20 @@ __all__ = [
     "TurnStream",
     "Usage",
     "open_model",
+    "tool_calling_model",
 ]
 
 # The SDK takes most of a second to import; whoever only plans or replays does not wait for it.
-_LAZY = {"OpenAIModel": "openai", "Recorder": "replay", "Recording": "replay", "ReplayModel": "replay"}
+_LAZY = {
+    "AzureModel": "azure",
+    "FallbackModel": "fallback",
+    "FriendliModel": "friendli",
+    "OpenAIModel": "openai",
+    "Recorder": "replay",
+    "Recording": "replay",
+    "ReplayModel": "replay",
+    "tool_calling_model": "fallback",
+}
 
 
 def __getattr__(name: str) -> object:
