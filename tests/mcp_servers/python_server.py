@@ -113,6 +113,14 @@ async def variable(name: str) -> str:
     return os.environ.get(name, "none")
 
 
+@server.tool(structured_output=False)
+async def learn(name: str, ctx: Context) -> str:
+    """Has a further tool from now on."""
+    server.add_tool(odd, name=name, structured_output=False)
+    await ctx.notify_tools_changed()
+    return "learnt"
+
+
 if __name__ == "__main__":
     note(f"started {os.getpid()}")
     if len(sys.argv) > 1:

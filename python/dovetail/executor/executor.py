@@ -163,8 +163,7 @@ class Executor:
             if self._departure is not None:
                 self._departure.cancel()
             await self._calls.stop()
-            for one in held:
-                await one.release()
+            await asyncio.gather(*(one.release() for one in held))
         undelivered = f"; results that did not reach the server: {len(self._outbox)}" if self._outbox else ""
         self._tell(ExecutorState.DRAINED, f"drained{undelivered}")
 
