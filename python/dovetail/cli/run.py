@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dovetail.cli.views import View
     from dovetail.settings import Settings
 
-__all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_arguments", "run"]
+__all__ = ["DESCRIPTION", "ENGINE_SETTINGS", "EPILOG", "HELP", "add_arguments", "add_engine_arguments", "run"]
 
 HELP = "answer a question, running the plan while it is written"
 
@@ -45,7 +45,7 @@ alone. A task that waits for approval is asked about on the terminal.
 Exit status: 0 answered, 1 the run failed, 2 called wrongly, 130 interrupted by Ctrl-C, 143 by SIGTERM.
 """
 
-_SETTINGS = (
+ENGINE_SETTINGS = (
     "model",
     "joiner",
     "base_url",
@@ -65,11 +65,19 @@ _SETTINGS = (
     "max_in_flight",
     "grammar_dialect",
 )
+"""The settings of an engine and its models that have options."""
 
 
 def add_arguments(parser: Parser) -> None:
     """Tell a parser what `run` takes."""
     parser.add_argument("question", metavar="QUESTION", help="what to answer")
+    parser.add_argument("--json", action="store_true", help="write the run's events as JSON, one a line")
+    add_engine_arguments(parser)
+    add_server_arguments(parser)
+
+
+def add_engine_arguments(parser: Parser) -> None:
+    """Tell a parser what commands take that answer questions with an engine of their own."""
     add = parser.add_argument
     add("-m", "--model", metavar="MODEL", help="the model that plans and joins, as PROVIDER:NAME")
     add("--joiner", metavar="MODEL", help="another model to join outputs into the answer")
@@ -92,7 +100,6 @@ def add_arguments(parser: Parser) -> None:
         metavar="FILE",
         help="questions and their plans, to learn from; may be repeated",
     )
-    add("--json", action="store_true", help="write the run's events as JSON, one a line")
     add("--deadline", type=float, metavar="SECONDS", help="end the run after so long (300)")
     add("--max-replans", type=int, metavar="N", help="how many further plans may follow (2)")
     add("--max-tasks", type=int, metavar="N", help="how many tasks may be planned (1000)")
@@ -112,7 +119,6 @@ def add_arguments(parser: Parser) -> None:
         help="how the model's server takes grammars: gbnf, ebnf, lark, json_schema",
     )
     add("--config", metavar="FILE.toml", help="settings")
-    add_server_arguments(parser)
 
 
 def run(options: Namespace) -> int:
@@ -133,7 +139,7 @@ def run(options: Namespace) -> int:
     from dovetail.embedding import run_loop
     from dovetail.settings import load_settings
 
-    settings = load_settings({name: getattr(options, name) for name in _SETTINGS}, config=options.config)
+    settings = load_settings({name: getattr(options, name) for name in ENGINE_SETTINGS}, config=options.config)
     view = choose_view(as_json=options.json)()
     with clean_output(view):
         return run_loop(lambda: _answer(options.question, settings, view))
