@@ -42,6 +42,7 @@ class Script:
 class Request:
     """What a client asked."""
 
+    path: str
     headers: dict[str, str]
     body: dict[str, Any]
 
@@ -58,6 +59,11 @@ class FaultServer:
     """Set when a request has come."""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a client went away while its response hung."""
+
+    @property
+    def origin(self) -> str:
+        """Its URL without a path."""
+        return self.base_url.removesuffix("/v1")
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -151,7 +157,7 @@ async def _read_request(reader: asyncio.StreamReader) -> Request | None:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:
         return None
-    lines = head.decode().split("\r\n")[1:]
+    first, *lines = head.decode().split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
     body = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Request(headers, json.loads(body or b"{}"))
+    return Request(first.split(" ")[1], headers, json.loads(body or b"{}"))

@@ -165,8 +165,7 @@ async def test_a_run_records_the_replacement_and_who_answered() -> None:
     assert facts["run_answered"].run_answered.answer == "Everest: 8849 m"
 
 
-async def test_a_server_that_is_down_is_replaced_by_one_that_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+async def test_a_server_that_is_down_is_replaced_by_one_that_is_up() -> None:
     async with serve(Script([chunk("x"), *DONE])) as server:
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))
@@ -193,8 +192,7 @@ async def test_a_silent_server_is_replaced_after_its_timeout() -> None:
         await chain.aclose()
 
 
-def test_a_chain_is_opened_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("VLLM_API_KEY", raising=False)
+def test_a_chain_is_opened_by_its_name() -> None:
     chain = open_model("openai:a, then vllm:b ,then openai:c", base_url="http://gpu/v1", api_key="k", timeout=3)
     assert isinstance(chain, FallbackModel)
     assert chain.name == "openai:a, then vllm:b, then openai:c"

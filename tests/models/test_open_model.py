@@ -13,12 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "VLLM_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-
-
 def test_each_provider_is_found_by_its_name(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
     path.write_text('{"pieces": [[0, "a"]]}\n')

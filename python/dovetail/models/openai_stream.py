@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx2
 
 from dovetail._core import SseDecoder
-from dovetail.models.protocol import Completion, Usage
+from dovetail.models.protocol import Completion, ToolRequest, Usage
 from dovetail.models.stop_text import StopText
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from dovetail.models.openai_failure import Server
+    from dovetail.models.protocol import TurnStream
 
 __all__ = ["read_stream"]
 
@@ -26,14 +28,20 @@ _DRAIN_GRACE = 0.05
 
 
 async def read_stream(
-    response: httpx2.Response, server: Server, *, has_grammar: bool = False, stop: Sequence[str] = ()
-) -> AsyncGenerator[str | Completion, None]:
-    """The pieces of text of a response, then its completion.
+    response: httpx2.Response,
+    server: Server,
+    *,
+    has_grammar: bool = False,
+    has_tools: bool = False,
+    stop: Sequence[str] = (),
+) -> TurnStream:
+    """The pieces of text of a response and the calls of tools that it asks for, then its completion.
 
     Args:
         response: the response; its body has not been read.
         server: who sent it.
         has_grammar: whether the text was asked to follow a grammar.
+        has_tools: whether the model was given tools.
         stop: texts at which to stop here, because the server was not told of them.
 
     Raises:
@@ -46,6 +54,9 @@ async def read_stream(
         async for data in reads:
             if piece := text.feed(decoder.feed(data)):
                 yield piece
+            if has_tools:
+                for request in _requests(decoder):
+                    yield request
             if text.stopped or _is_over(decoder) or decoder.finish_reason is not None:
                 break
         else:
@@ -55,7 +66,11 @@ async def read_stream(
         raise server.broken(problem) from problem
     if piece := text.feed(await _read_usage(decoder, reads, stopped=text.stopped)) + text.finish():
         yield piece
-    yield _completion(decoder, server, has_grammar=has_grammar, stopped=text.stopped)
+    completion = _completion(decoder, server, has_grammar=has_grammar, stopped=text.stopped)
+    if has_tools:
+        for request in _requests(decoder):
+            yield request
+    yield completion
     with suppress(TimeoutError, httpx2.HTTPError):
         async with asyncio.timeout(_DRAIN_GRACE):
             async for _ in reads:
@@ -73,6 +88,12 @@ async def _read_usage(decoder: SseDecoder, reads: AsyncIterator[bytes], *, stopp
                 if data is None:
                     break
     return text
+
+
+def _requests(decoder: SseDecoder) -> list[ToolRequest]:
+    """The calls that are complete and have not been told. A call in which the stream was cut off never is."""
+    calls = cast("Any", decoder).take_tool_calls()
+    return [ToolRequest(call.id or f"call_{secrets.token_hex(8)}", call.name, call.arguments) for call in calls]
 
 
 def _is_over(decoder: SseDecoder) -> bool:

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from asking import DONE, KEY, ask, closing, refusal
+from dovetail.errors import ModelError
+from dovetail.models import Completion, Grammar, OpenAIModel, Usage
+from dovetail.v1 import FailureReason
+from fault_server import Script, chunk, serve, sse
+
+pytestmark = pytest.mark.anyio
+
+SCHEMA = Grammar("json_schema", '{"type": "object", "additionalProperties": false}')
+REFUSED = FailureReason.FAILURE_REASON_MODEL_GRAMMAR_REFUSED
+REJECTED = FailureReason.FAILURE_REASON_MODEL_REJECTED
+
+
+def test_openai_itself_takes_grammars_by_responses_and_others_by_chat() -> None:
+    assert OpenAIModel("m", api_key=KEY).grammar_dialects == ("lark", "json_schema")
+    assert OpenAIModel("m", api_key=KEY, api="chat").grammar_dialects == ("json_schema",)
+    assert OpenAIModel("m", base_url="http://gpu/v1").grammar_dialects == ()
+    assert OpenAIModel("m", base_url="http://gpu/v1", grammar_dialect="ebnf").grammar_dialects == ("ebnf",)
+
+
+@pytest.mark.parametrize(
+    ("grammar", "fields"),
+    [
+        (Grammar("gbnf", "root ::= x"), {"grammar": "root ::= x"}),
+        (Grammar("ebnf", "root ::= x"), {"structured_outputs": {"grammar": "root ::= x"}}),
+        (Grammar("lark", "start: x"), {"structured_outputs": {"grammar": "start: x"}}),
+        (
+            SCHEMA,
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "plan", "strict": True, "schema": json.loads(SCHEMA.text)},
+                }
+            },
+        ),
+    ],
+)
+async def test_a_chat_has_a_grammar_where_servers_look_for_it(grammar: Grammar, fields: dict[str, Any]) -> None:
+    async with serve(Script([chunk("x"), *DONE])) as server:
+        model = OpenAIModel("m", base_url=server.base_url, grammar_dialect=grammar.dialect)
+        async with closing(model):
+            await ask(model, grammar=grammar)
+        body = server.requests[0].body
+    common = {"model", "messages", "stream", "stream_options"}
+    assert {name: value for name, value in body.items() if name not in common} == fields
+
+
+@pytest.mark.parametrize(
+    ("message", "param", "status"),
+    [
+        ("Invalid schema for response_format 'plan': 'oneOf' is not permitted.", "response_format", 400),
+        ("Invalid grammar: unexpected character", "tools[0].format", 400),
+        ("Hosted tool 'custom' is not supported with gpt-4o.", "tools", 400),
+        ("Failed to initialize samplers: failed to parse grammar", None, 400),
+        ("The structured_outputs backend does not support it", None, 422),
+        ("Invalid value", "text.format.schema", 400),
+    ],
+)
+async def test_a_refused_grammar_is_told_from_a_refused_request(message: str, param: str | None, status: int) -> None:
+    script = refusal(message, param=param, status=status)
+    async with serve(script) as server:
+        model = OpenAIModel("m", base_url=server.base_url, api_key=KEY, grammar_dialect="json_schema")
+        async with closing(model):
+            with pytest.raises(ModelError, match="refused the grammar") as raised:
+                await ask(model, grammar=SCHEMA)
+            assert raised.value.reason == REFUSED
+            with pytest.raises(ModelError) as raised:
+                await ask(model)
+            assert raised.value.reason == REJECTED
+
+
+async def test_a_request_that_is_refused_for_something_else_is_no_refused_grammar() -> None:
+    script = refusal("maximum context length is 8192", param="messages", code="context_length_exceeded")
+    async with serve(script) as server:
+        model = OpenAIModel("m", base_url=server.base_url, api_key=KEY, grammar_dialect="json_schema")
+        async with closing(model):
+            with pytest.raises(ModelError) as raised:
+                await ask(model, grammar=SCHEMA)
+    assert raised.value.reason == REJECTED
+
+
+async def test_a_reasoning_model_is_asked_again_without_what_it_does_not_take() -> None:
+    scripts = [
+        refusal(
+            "Unsupported value: 'temperature' does not support 0.2.", param="temperature", code="unsupported_value"
+        ),
+        refusal("Unsupported parameter: 'stop' is not supported.", param="stop", code="unsupported_parameter"),
+        refusal(
+            "Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead.",
+            param="max_tokens",
+            code="unsupported_parameter",
+        ),
+        Script([chunk("1. join()<END>"), chunk("more"), *DONE]),
+    ]
+    async with serve(*scripts) as server:
+        model = OpenAIModel(
+            "o4", base_url=server.base_url, temperature=0.2, max_tokens=50, reasoning_effort="low", max_retries=0
+        )
+        async with closing(model):
+            assert await ask(model, stop=["<END>"]) == ("1. join()", Completion("stop", Usage(11, 7)))
+            assert await ask(model, stop=["<END>"]) == ("1. join()", Completion("stop", Usage(11, 7)))
+        assert len(server.requests) == 5
+        for request in server.requests[3:]:
+            assert not {"temperature", "stop", "max_tokens"} & request.body.keys()
+            assert request.body["max_completion_tokens"] == 50
+            assert request.body["reasoning_effort"] == "low"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        refusal("Unrecognized request argument supplied: stream_options"),
+        Script(
+            [json.dumps({"detail": [{"type": "extra_forbidden", "loc": ["body", "stream_options"]}]}).encode()],
+            422,
+            {"content-type": "application/json"},
+        ),
+    ],
+)
+async def test_an_older_server_is_asked_again_without_the_usage(script: Script) -> None:
+    async with (
+        serve(script, Script([chunk("x"), chunk(finish_reason="stop"), sse(b"[DONE]")])) as server,
+        closing(OpenAIModel("m", base_url=server.base_url, max_retries=0)) as model,
+    ):
+        assert await ask(model) == ("x", Completion("stop", None))
+
+
+async def test_a_server_that_refuses_both_names_of_the_limit_is_asked_twice() -> None:
+    script = refusal("Unknown parameter: 'max_tokens' or 'max_completion_tokens'")
+    async with serve(script) as server:
+        async with closing(OpenAIModel("m", base_url=server.base_url, max_tokens=5)) as model:
+            with pytest.raises(ModelError, match="Unknown parameter"):
+                await ask(model)
+        assert len(server.requests) == 2
