@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +17,7 @@ from dovetail.tool_set import ToolSet
 from scripted import PATIENCE, ScriptedModel, events_of, facts, failures, finish, outputs, plan
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from dovetail.v1 import Event
@@ -231,6 +234,50 @@ async def test_what_is_no_server_is_said_with_what_to_do(tmp_path: Path, program
     with pytest.raises(UsageError) as refused:
         await ToolSet.load([server_file(tmp_path, "none", [sys.executable, "-c", program], 1.5)])
     assert f"MCP server none {said}" in str(refused.value).replace("cannot be reached: ", "")
+
+
+class _NoMcp(BaseHTTPRequestHandler):
+    """Answers with the status and the content type that stand in the path."""
+
+    def do_POST(self) -> None:
+        _, status, *kind = self.path.split("/", 2)
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(int(status))
+        self.send_header("content-type", kind[0] if kind else "text/plain")
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def no_mcp() -> Iterator[str]:
+    """Where something speaks HTTP that is no MCP."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _NoMcp) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("404", "answers with status 404: there is no MCP at this path; many servers have it at /mcp"),
+        ("401", "answers with status 401: give its key, headers = {Authorization = …} in a file of servers"),
+        ("500", "answers with status 500; see its log"),
+        ("200/text/html", "answers with text/html, which is no MCP; see that the URL is that of an MCP server"),
+        ("200/application/json", "cannot be reached: Failed to parse JSON response"),
+    ],
+)
+async def test_what_is_no_server_on_http_is_said_with_what_to_do(no_mcp: str, path: str, said: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        await ToolSet.load([f"mcp:far={no_mcp}/{path}"])
+    assert f"MCP server far {said}" in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 async def test_servers_are_reached_at_the_same_time_while_the_event_loop_goes_on(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
@@ -18,6 +19,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from dovetail.errors import DovetailError, RetryableError
 from dovetail.failure_text import bounded
+from dovetail.mcp.handshake import Handshake, why
 from dovetail.mcp.sieve import Sieve
 from dovetail.mcp.stdio import MAX_MESSAGE_BYTES, StdioTransport
 
@@ -37,6 +39,9 @@ _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
 _HTTP_SECONDS = 30.0
 _TERMINATED = "Session terminated"
+
+# What the package has to say comes as errors too; where nobody has set up a log, Python would print it.
+logging.getLogger("mcp").addHandler(logging.NullHandler())
 
 
 class McpUnavailableError(RetryableError):
@@ -63,6 +68,7 @@ class Connection:
         self._address = address
         self._changed = changed
         self._process = StdioTransport(address) if address.command else None
+        self._handshake = Handshake(address, self._process)
         self._closing = asyncio.Event()
         self._opened: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
         # One task enters and leaves it, as its cancel scopes want.
@@ -81,7 +87,7 @@ class Connection:
                 await asyncio.shield(connection._opened)
         except TimeoutError:
             await connection.close()
-            raise McpUnavailableError(connection._why_silent()) from None
+            raise McpUnavailableError(connection._handshake.why_silent()) from None
         except asyncio.CancelledError:
             await connection.close()
             raise
@@ -181,7 +187,7 @@ class Connection:
                     await asyncio.wait({watching})
         except (Exception, asyncio.CancelledError) as error:
             if not self._opened.done():
-                self._opened.set_exception(McpUnavailableError(self._why(error)))
+                self._opened.set_exception(McpUnavailableError(self._handshake.why(error)))
                 # Whoever waited may have gone.
                 self._opened.exception()
         finally:
@@ -197,6 +203,7 @@ class Connection:
                 headers=dict(self._address.headers),
                 # How long a call may be silent is its policy's business.
                 timeout=httpx2.Timeout(_HTTP_SECONDS, read=None),
+                event_hooks={"response": [self._handshake.note]},
             )
         )
         return streamable_http_client(self._address.url, http_client=http, max_sse_event_size=MAX_MESSAGE_BYTES)
@@ -238,29 +245,5 @@ class Connection:
             for end in ends:
                 end.cancel()
 
-    def _why_silent(self) -> str:
-        silent = f"did not answer the handshake within {self._address.connect_timeout:g} s"
-        if self._process is None:
-            return f"{silent}; see that the URL is that of an MCP server with streamable HTTP"
-        if self._process.noise:
-            return bounded(f"{silent}; what it wrote is no MCP: {self._process.noise!r}; is it an MCP server?")
-        remedy = (
-            "see that it is an MCP server that speaks on standard input and output, or allow more by connect_timeout"
-        )
-        return bounded(f"{silent}, and wrote nothing{self._process.last_words}; {remedy}")
-
     def _why(self, error: BaseException) -> str:
-        if self._process is not None and self._process.end:
-            if self._opened.done() and not self._opened.exception():
-                return bounded(self._process.end)
-            noise = f"; what it wrote is no MCP: {self._process.noise!r}" if self._process.noise else ""
-            return bounded(f"{self._process.end}{noise}; run its command by hand to see what it lacks")
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        command = self._address.command[0] if self._address.command else ""
-        if isinstance(error, FileNotFoundError):
-            return f"there is no command {command!r}; install it, or give its whole path"
-        if isinstance(error, PermissionError):
-            return f"the command {command!r} may not be executed; see its permissions (chmod +x)"
-        text = str(error)
-        return bounded(text if isinstance(error, MCPError) else f"{type(error).__name__}: {text}".rstrip(": "))
+        return bounded(self._process.end) if self._process is not None and self._process.end else why(error)

@@ -286,5 +286,5 @@ class McpServer:
 
 def _joined(message: str) -> str:
     """What comes behind the server's name: a predicate as it is, anything else behind a colon."""
-    verbs = ("ended ", "was ", "closed ", "sent ", "did ", "does ", "has ")
+    verbs = ("ended ", "was ", "closed ", "sent ", "did ", "does ", "has ", "answers ")
     return message if message.startswith(verbs) else f"cannot be reached: {message}"
