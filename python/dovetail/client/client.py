@@ -166,7 +166,7 @@ class Client:
             UsageError: the variable of a tool's secret is not set.
             ServerError: as of `create`.
         """
-        own = ToolSet.of(client_tools)
+        own = await ToolSet.load(client_tools)
         check_secrets(own)
         request = _request(question, run_id, tools, model, examples, limits, metadata)
         request.client_tools.extend(tool_to_wire(tool) for tool in own)
@@ -288,7 +288,7 @@ class Client:
             ToolDefinitionError: a function cannot be a tool.
             ServerError: the server refused the request, was not reached, or the stream broke.
         """
-        specs = [tool_to_wire(tool) for tool in ToolSet.of(inline_tools)]
+        specs = [tool_to_wire(tool) for tool in await ToolSet.load(inline_tools)]
         start = v1.CompilePlanStart(tools=tools, inline_tools=specs, max_tasks=max_tasks)
         bound = {task_id: to_json(output).decode() for task_id, output in (outputs or {}).items()}
         async with aclosing(PlanReading(self._exchange, start, bound).steps(pieces)) as steps:
