@@ -64,7 +64,10 @@ async def read_stream(
                 yield piece
     except httpx2.HTTPError as problem:
         raise server.broken(problem) from problem
-    if piece := text.feed(await _read_usage(decoder, reads, stopped=text.stopped)) + text.finish():
+    late = await _read_usage(decoder, reads, stopped=text.stopped)
+    # The last call of a tool is complete once nothing more can come.
+    late += decoder.finish()
+    if piece := text.feed(late) + text.finish():
         yield piece
     completion = _completion(decoder, server, has_grammar=has_grammar, stopped=text.stopped)
     if has_tools:
