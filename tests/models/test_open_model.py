@@ -5,9 +5,13 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import SecretStr
 
 from dovetail.errors import UsageError
-from dovetail.models import OpenAIModel, ReplayModel, open_model
+from dovetail.models import FallbackModel, OpenAIModel, ReplayModel, open_model
+from dovetail.models.provider import open_beside
+from dovetail.setting_layers import split_models
+from dovetail.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,3 +56,25 @@ def test_importing_the_models_does_not_import_the_sdk() -> None:
     code = "import dovetail.models, sys; print('openai' in sys.modules, 'httpx2' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(
+    ("value", "models"),
+    [
+        ("openai:a,vllm:b", ["openai:a", "vllm:b"]),
+        ("openai:a, then vllm:b, local:", ["openai:a, then vllm:b", "local:"]),
+        ("openai:then,thenable:x", ["openai:then", "thenable:x"]),
+        (["openai:a, then vllm:b"], ["openai:a, then vllm:b"]),
+    ],
+)
+def test_a_chain_among_models_separated_by_commas_stays_one(value: object, models: list[str]) -> None:
+    assert split_models(value) == models
+
+
+def test_settings_of_one_provider_are_not_given_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "own")
+    settings = Settings(base_url="http://gpu/v1", api_key=SecretStr("k"), timeout=3, max_in_flight=2)
+    joiner = open_beside("openai:b, then vllm:c", "vllm:a, then openai:b", settings)
+    assert isinstance(joiner, FallbackModel)
+    first, second = (vars(model)["_endpoint"].address.url for model in joiner.models)
+    assert (first, second) == ("https://api.openai.com/v1", "http://gpu/v1")
