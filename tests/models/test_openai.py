@@ -159,8 +159,12 @@ async def test_the_connection_of_a_stream_read_to_its_end_is_used_again() -> Non
     async with serve(Script([chunk("x"), STOP, usage_chunk(), DONE])) as server:
         async with model_at(server.base_url) as model:
             await ask(model)
+            async with aclosing(model.stream(QUESTION)) as stream:
+                async for item in stream:
+                    if isinstance(item, Completion):
+                        break
             await ask(model)
-        assert (len(server.requests), server.connections) == (2, 1)
+        assert (len(server.requests), server.connections) == (3, 1)
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")

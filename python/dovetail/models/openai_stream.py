@@ -73,11 +73,12 @@ async def read_stream(
     if has_tools:
         for request in _requests(decoder):
             yield request
-    yield completion
+    # Before the completion: few readers stay for what follows it.
     with suppress(TimeoutError, httpx2.HTTPError):
         async with asyncio.timeout(_DRAIN_GRACE):
             async for _ in reads:
                 pass
+    yield completion
 
 
 async def _read_usage(decoder: SseDecoder, reads: AsyncIterator[bytes], *, stopped: bool) -> str:
