@@ -16,8 +16,9 @@ from dovetail.failure_text import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-__all__ = ["AnswerError", "AnswerSchema", "member_text"]
+__all__ = ["AnswerError", "AnswerSchema", "member_text", "read_answer_schema"]
 
 MAX_SCHEMA_BYTES: Final = 64 * 1024
 
@@ -121,6 +122,20 @@ class AnswerSchema:
     def read(self, answer: str) -> Any:
         """A checked answer as a Python value: of the type, if the schema was made from one."""
         return json.loads(answer) if self._type is None else self._type.validate_json(answer)
+
+
+def read_answer_schema(file: Path) -> AnswerSchema:
+    """Read the JSON Schema of a file.
+
+    Raises:
+        UsageError: the file cannot be read, or what it holds cannot be used.
+    """
+    try:
+        return AnswerSchema(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: the file cannot be read: {error}") from error
+    except UsageError as error:
+        raise UsageError(f"{file}: {error}") from error
 
 
 def member_text(text: str, name: str) -> str:

@@ -59,6 +59,7 @@ class Engine:
         cite: whether the answer names the tasks that it rests on.
         notes: what the planner and the joiner are told besides: the house style, today's date.
         replan_on_failure: whether a failed task leads to another plan before anything is joined.
+        options: the last five at once, in their place.
         require_approval: which calls need approval although their tools do not say so: see `ApprovalRules`.
         on_approval: awaited for each call that needs approval; what it returns is the decision, None leaves it to
             whoever calls `Run.approve` or `Run.reject`. If it fails, the call is rejected.
@@ -84,6 +85,7 @@ class Engine:
         cite: bool = False,
         notes: str = "",
         replan_on_failure: bool = False,
+        options: RunOptions | None = None,
         require_approval: Iterable[ApprovalRule] = (),
         on_approval: Callable[[Run, ApprovalRequest], Awaitable[Approve | Reject | None]] | None = None,
         retriever: Retriever | None = None,
@@ -94,10 +96,10 @@ class Engine:
         self._tools = tools if isinstance(tools, ToolSet) else ToolSet.of(tools)
         check_secrets(self._tools)
         self.limits = limits or Limits()
-        self._options = RunOptions(strategy=strategy, cite=cite, notes=notes, replan_on_failure=replan_on_failure).but(
-            answer_schema=answer_schema
-        )
-        choose_strategy(strategy)
+        self._options = options or RunOptions(
+            strategy=strategy, cite=cite, notes=notes, replan_on_failure=replan_on_failure
+        ).but(answer_schema=answer_schema)
+        choose_strategy(self._options.strategy)
         # Compiling the schemas now lets a bad one fail here and not in the first run.
         _ = self._tools.core
         self._opened: list[Model] = []
@@ -212,7 +214,7 @@ class Engine:
             metadata=metadata,
             traceparent=traceparent,
         )
-        run = Run(run_id, question, journal, life)
+        run = Run(run_id, question, journal, life, options.answer_schema)
         ask = None if self._on_approval is None else functools.partial(self._on_approval, run)
         life.execution.govern_approvals(self._rules, ask)
         self._lives.add(life)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from typing import Any
 
+    from dovetail.answer_schema import AnswerSchema
     from dovetail.journal import MemoryJournal
     from dovetail.life import Life
     from dovetail.v1 import Event
@@ -30,10 +31,13 @@ class Run:
         journal: where its events are kept.
     """
 
-    def __init__(self, run_id: str, question: str, journal: MemoryJournal, life: Life) -> None:
+    def __init__(
+        self, run_id: str, question: str, journal: MemoryJournal, life: Life, schema: AnswerSchema | None = None
+    ) -> None:
         self.run_id = run_id
         self.question = question
         self.journal = journal
+        self._schema = schema
         # Given up with the end of the run: the journal alone is kept.
         self._life: Life | None = life
         self._callbacks: list[Callable[[Run], None]] = []
@@ -64,6 +68,20 @@ class Run:
         if event.run_ended.state == RunState.RUN_STATE_CANCELLED:
             raise RunCancelledError(failure.message)
         raise RunFailedError(failure.reason, failure.message)
+
+    async def value(self) -> Any:
+        """Wait for the answer, and read it as a value: of the type that was given as its ``answer_schema``.
+
+        Of a JSON Schema it is what JSON holds: a ``dict``, a ``list``, a number …
+
+        Raises:
+            UsageError: no schema was asked for: the answer is a text.
+            RunFailedError: the run ended without an answer, or with one that does not fit.
+            RunCancelledError: the run was cancelled.
+        """
+        if self._schema is None:
+            raise UsageError("the answer of this run is a text: give an answer_schema, or await answer()")
+        return self._schema.read(await self.answer())
 
     @property
     def awaiting_approval(self) -> list[int]:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, SecretStr, field_validator
 
+from dovetail.answer_schema import read_answer_schema
 from dovetail.limits import Limits
 from dovetail.models.protocol import GrammarDialect  # noqa: TC001 - pydantic reads the annotations
+from dovetail.run_options import RunOptions, StrategyName
 from dovetail.setting_layers import LayeredSettings, Names, split_names
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ _LIMITS = ("deadline", "max_replans", "max_tasks", "max_parallel_calls", "max_to
 class Settings(LayeredSettings):
     """What the command line is told. None stands for what is left to Dovetail or to the provider."""
 
-    files = frozenset({"examples", "policies"})
+    files = frozenset({"answer_schema", "examples", "policies"})
     options = {"max_parallel_calls": "--max-parallel", "examples": "--example"}  # noqa: RUF012 - see the base
 
     model: str | None = None
@@ -52,6 +54,16 @@ class Settings(LayeredSettings):
     """How many tools the planner is shown; of more, the most relevant."""
     examples: Names = ()
     """Files of examples."""
+    strategy: StrategyName | None = None
+    """How answers are found; ``compile`` if None."""
+    answer_schema: Path | None = None
+    """A file with the JSON Schema that answers must fit."""
+    cite: bool = False
+    """Whether answers name the tasks that they rest on."""
+    notes: str | None = None
+    """What the planner and the joiner are told besides."""
+    replan_on_failure: bool = False
+    """Whether a failed task leads to another plan."""
     deadline: float | None = Field(None, gt=0, allow_inf_nan=False)
     max_replans: int | None = Field(None, ge=0, lt=2**31)
     max_tasks: int | None = Field(None, gt=0, lt=2**31)
@@ -64,6 +76,18 @@ class Settings(LayeredSettings):
         """The bounds of a run."""
         given = {name: getattr(self, name) for name in _LIMITS if getattr(self, name) is not None}
         return Limits(**given)
+
+    def run_options(self) -> RunOptions:
+        """What is asked of a run besides its question.
+
+        Raises:
+            UsageError: the file of the schema cannot be read, or an option cannot be used.
+        """
+        return RunOptions(cite=self.cite, replan_on_failure=self.replan_on_failure).but(
+            strategy=self.strategy,
+            notes=self.notes,
+            answer_schema=None if self.answer_schema is None else read_answer_schema(self.answer_schema),
+        )
 
 
 def load_settings(options: Mapping[str, object] | None = None, *, config: str | Path | None = None) -> Settings:

@@ -143,14 +143,16 @@ class OrderDesk:
 
 
 def _options(request: v1.CreateRunRequest) -> RunOptions:
-    try:
-        return RunOptions(
-            strategy=_strategy(request.strategy),
-            notes=request.notes,
-            replan_on_failure=request.replan_on_failure,
-        )
-    except UsageError as error:
-        raise Refusal.invalid_field("notes", str(error)) from None
+    options = RunOptions(
+        strategy=_strategy(request.strategy), cite=request.cite_tasks, replan_on_failure=request.replan_on_failure
+    )
+    for name, field in (("notes", "notes"), ("answer_schema", "answer_schema_json")):
+        if value := getattr(request, field):
+            try:
+                options = options.but(**{name: value})
+            except UsageError as error:
+                raise Refusal.invalid_field(field, str(error)) from None
+    return options
 
 
 def _strategy(asked: Strategy) -> StrategyName:

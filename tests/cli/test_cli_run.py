@@ -99,6 +99,26 @@ def test_limits_are_those_of_the_options(folder: Path) -> None:
     assert done.stderr.startswith(b"dovetail: DEADLINE_EXCEEDED: ")
 
 
+def test_a_run_may_stop_at_the_outputs_of_its_plan(folder: Path) -> None:
+    done = run(folder, "1. double(4)\n2. double($1)\n3. join()", options=("--strategy", "plan-only"))
+    assert (done.returncode, done.stdout) == (0, b'{"outputs":{"1":8,"2":16},"failures":{}}\n')
+
+
+def test_the_answer_fits_a_schema_and_cites_its_tasks(folder: Path) -> None:
+    (folder / "schema.json").write_text('{"type": "array", "items": {"type": "number"}}')
+    replies = ("1. double(4)\n2. join()", 'Action: Finish({"answer": [8], "cited_tasks": [1]})')
+    options = ("--json", "--answer-schema", "schema.json", "--cite", "--notes", "Be brief.")
+    done = run(folder, *replies, options=options)
+    answered = next(event.run_answered for event in events(done.stdout) if event.HasField("run_answered"))
+    assert (answered.answer, list(answered.cited_tasks)) == ("[8]", [1])
+
+
+def test_a_failed_task_leads_to_another_plan_on_request(folder: Path) -> None:
+    replies = ('1. broken("luck")\n2. join()', "3. double(4)\n4. join($3)")
+    done = run(folder, *replies, options=("--replan-on-failure",))
+    assert (done.returncode, done.stdout) == (0, b"8\n")
+
+
 def test_examples_come_from_the_tools_module_and_from_files(folder: Path) -> None:
     module = (
         TOOLS + '\nfrom dovetail import Example\nEXAMPLES = [Example("twice three?", "1. double(3)\\n2. join($1)")]\n'
@@ -124,6 +144,8 @@ def test_examples_come_from_the_tools_module_and_from_files(folder: Path) -> Non
         (("q", "--model", "replay:calls.jsonl", "--max-tasks", "0"), "--max-tasks: "),
         (("q", "--model", "replay:calls.jsonl", "--max-tasks", "many"), "invalid int value: 'many'"),
         (("q", "--model", "replay:calls.jsonl", "--deadline", "nan"), "--deadline: "),
+        (("q", "--model", "replay:calls.jsonl", "--strategy", "guess"), "--strategy: input should be 'compile', "),
+        (("q", "--model", "replay:calls.jsonl", "--answer-schema", "no.json"), "no.json: the file cannot be read"),
         ((" ", "--model", "replay:calls.jsonl"), "the question is empty"),
         (("q", "--nope"), "unrecognized arguments: --nope"),
     ],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dovetail.answer_schema import read_answer_schema
 from dovetail.cli.exits import end_process_after
 from dovetail.cli.interruption import PATIENCE_SECONDS, interruptible
 from dovetail.cli.questions import Questions
@@ -70,6 +72,7 @@ def ask_server(options: Namespace) -> int:
     given = {name: getattr(options, name) for name in _LIMITS}
     limits = Limits(**given) if any(value is not None for value in given.values()) else None
     examples = [example for file in options.examples or () for example in read_examples(file)]
+    schema = None if options.answer_schema is None else read_answer_schema(Path(options.answer_schema))
     view = choose_view(as_json=options.json)()
 
     async def ask(client: Client) -> int:
@@ -80,6 +83,11 @@ def ask_server(options: Namespace) -> int:
                 model=options.model,
                 examples=examples,
                 limits=limits,
+                strategy=options.strategy,
+                answer_schema=schema,
+                cite=options.cite,
+                notes=options.notes,
+                replan_on_failure=options.replan_on_failure,
             )
             questions = Questions(run, view, f"dovetail approve --server {options.server} {run.run_id}")
             status = await show(run, view, interruption=interruption, questions=questions)

@@ -56,6 +56,11 @@ ENGINE_SETTINGS = (
     "require_approval",
     "max_tools",
     "examples",
+    "strategy",
+    "answer_schema",
+    "cite",
+    "notes",
+    "replan_on_failure",
     "deadline",
     "max_replans",
     "max_tasks",
@@ -99,6 +104,20 @@ def add_engine_arguments(parser: Parser) -> None:
         dest="examples",
         metavar="FILE",
         help="questions and their plans, to learn from; may be repeated",
+    )
+    add(
+        "--strategy",
+        metavar="NAME",
+        help="how the answer is found: compile (default), or plan-only, which runs one plan and joins nothing",
+    )
+    add("--answer-schema", metavar="FILE.json", help="the JSON Schema that the answer must fit; it is then JSON")
+    add("--cite", action="store_true", default=None, help="let the answer name the tasks that it rests on: [1][3]")
+    add("--notes", metavar="TEXT", help="what the models are told besides: the house style, today's date")
+    add(
+        "--replan-on-failure",
+        action="store_true",
+        default=None,
+        help="plan again when a task failed, before anything is joined",
     )
     add("--deadline", type=float, metavar="SECONDS", help="end the run after so long (300)")
     add("--max-replans", type=int, metavar="N", help="how many further plans may follow (2)")

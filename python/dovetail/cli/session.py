@@ -69,6 +69,7 @@ class Session:
                 joiner=joiner,
                 examples=gather_examples(specs, settings.examples),
                 limits=settings.limits(),
+                options=settings.run_options(),
                 require_approval=settings.require_approval,
                 max_tools_shown=settings.max_tools or MAX_TOOLS_SHOWN,
             )

@@ -17,6 +17,7 @@ from dovetail.client.remote_run import RemoteRun
 from dovetail.client.streamed_run import StreamedRun
 from dovetail.errors import UsageError
 from dovetail.limits import Limits
+from dovetail.run_options import RunOptions, strategy_to_wire
 from dovetail.secret import check_secrets
 from dovetail.tool_set import ToolSet
 from dovetail.tool_wire import tool_to_wire
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from dovetail.client.approvals import Decide
     from dovetail.examples import Example
+    from dovetail.run_options import StrategyName
     from dovetail.tool_set import ToolSource
 
 __all__ = ["Client"]
@@ -98,6 +100,11 @@ class Client:
         model: str | None = None,
         examples: Iterable[Example] = (),
         limits: Limits | v1.Limits | None = None,
+        strategy: StrategyName | None = None,
+        answer_schema: Any = None,
+        cite: bool | None = None,
+        notes: str | None = None,
+        replan_on_failure: bool | None = None,
         metadata: Mapping[str, str] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - ends in an error that says more
     ) -> RemoteRun:
@@ -110,10 +117,16 @@ class Client:
             model: the model that plans and joins, one of the server's; its first if None.
             examples: plans to learn from; the server's if empty.
             limits: the bounds of the run; those that are None are the server's.
+            strategy: how the answer is found: ``compile`` if None, or ``plan-only``.
+            answer_schema: what the answer must fit, which is then JSON: a JSON Schema, or a type that has one.
+            cite: whether the answer names the tasks that it rests on.
+            notes: what the planner and the joiner are told besides: the house style, today's date.
+            replan_on_failure: whether a failed task leads to another plan before anything is joined.
             metadata: attached to the run and given back with it.
             timeout: how many seconds the request may take; the client's if None.
 
         Raises:
+            UsageError: an option cannot be used.
             InvalidRequestError: a field cannot be used; ``violations`` names it.
             AlreadyExistsError: the ``run_id`` belongs to the run of another request.
             NotFoundError: a tool is not known.
@@ -123,7 +136,14 @@ class Client:
             ServerUnavailableError: the server was not reached in time.
             ServerError: it failed otherwise.
         """
-        request = _request(question, run_id, tools, model, examples, limits, metadata)
+        options = RunOptions().but(
+            strategy=strategy,
+            answer_schema=answer_schema,
+            cite=cite,
+            notes=notes,
+            replan_on_failure=replan_on_failure,
+        )
+        request = _request(question, run_id, tools, model, examples, limits, options, metadata)
         response = await self._exchange.ask(self._exchange.runs.CreateRun, request, within=timeout)
         return RemoteRun(self._exchange, response.run.run_id, response.run)
 
@@ -139,6 +159,11 @@ class Client:
         model: str | None = None,
         examples: Iterable[Example] = (),
         limits: Limits | v1.Limits | None = None,
+        strategy: StrategyName | None = None,
+        answer_schema: Any = None,
+        cite: bool | None = None,
+        notes: str | None = None,
+        replan_on_failure: bool | None = None,
         metadata: Mapping[str, str] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - ends in an error that says more
     ) -> RemoteRun:
@@ -158,6 +183,11 @@ class Client:
             model: the model that plans and joins.
             examples: plans to learn from.
             limits: the bounds of the run.
+            strategy: how the answer is found.
+            answer_schema: what the answer must fit.
+            cite: whether the answer names the tasks that it rests on.
+            notes: what the planner and the joiner are told besides.
+            replan_on_failure: whether a failed task leads to another plan.
             metadata: attached to the run and given back with it.
             timeout: how many seconds it may take until the run has begun; the client's if None.
 
@@ -168,7 +198,14 @@ class Client:
         """
         own = await ToolSet.load(client_tools)
         check_secrets(own)
-        request = _request(question, run_id, tools, model, examples, limits, metadata)
+        options = RunOptions().but(
+            strategy=strategy,
+            answer_schema=answer_schema,
+            cite=cite,
+            notes=notes,
+            replan_on_failure=replan_on_failure,
+        )
+        request = _request(question, run_id, tools, model, examples, limits, options, metadata)
         request.client_tools.extend(tool_to_wire(tool) for tool in own)
         request.cancel_on_disconnect = cancel_on_disconnect
         run = StreamedRun(self._exchange, request, own, on_approval)
@@ -303,6 +340,7 @@ def _request(
     model: str | None,
     examples: Iterable[Example],
     limits: Limits | v1.Limits | None,
+    options: RunOptions,
     metadata: Mapping[str, str] | None,
 ) -> v1.CreateRunRequest:
     if isinstance(tools, str):
@@ -315,6 +353,11 @@ def _request(
         model=model or "",
         examples=[v1.PlanExample(question=example.question, plan=example.plan) for example in examples],
         limits=limits.to_proto() if isinstance(limits, Limits) else limits,
+        strategy=strategy_to_wire(options.strategy),
+        answer_schema_json="" if options.answer_schema is None else options.answer_schema.json,
+        cite_tasks=options.cite,
+        notes=options.notes,
+        replan_on_failure=options.replan_on_failure,
         metadata=metadata,
     )
 

@@ -112,8 +112,7 @@ class Joining:
                     if self._schema is None:
                         means.books.record("answer_text", text=step.text)
                 elif isinstance(step, _core.Verdict) and step.kind == "finish" and step.text:
-                    cut = call.completion is not None and call.completion.finish_reason == "length"
-                    self._finish(step.text, incomplete=must_answer or cut)
+                    self._finish(step.text, incomplete=must_answer or (step.mended and call.cut_off))
 
             grammar = self._grammar(dialect, must_answer=must_answer)
             try:
