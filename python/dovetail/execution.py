@@ -1,8 +1,8 @@
 """The three loops of a run, which never wait for one another.
 
-Model text goes to the plan machine (`_read_plan`), ready tasks become calls (`Calls`), and outputs go back to the
-machine (`call_succeeded`). Whatever the machine says goes through `_follow`, the one place where steps become events
-and calls.
+Model text goes to the plan machine (`PlanReader`), ready tasks become calls (`Calls`), and outputs go back to the
+machine (`call_succeeded`). Whatever the machine says goes through `follow`, the one place where steps become events and
+calls.
 """
 
 from __future__ import annotations
@@ -10,19 +10,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
-from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic_core import from_json
 
 from dovetail import _core
 from dovetail.approvals import Approvals
-from dovetail.books import StoppedError
 from dovetail.call_plan import CallPlan
 from dovetail.calls import Calls
 from dovetail.durations import duration_of
 from dovetail.joiner import LAST_WORDS_SECONDS
-from dovetail.plan_text import Plan
+from dovetail.plan_reader import PlanReader
 from dovetail.progress import Progress
 from dovetail.reuse import Reuse
 from dovetail.v1 import Failure, FailureReason
@@ -37,7 +35,7 @@ if TYPE_CHECKING:
     from dovetail.call_plan import AskedCall
     from dovetail.gates import Gates
     from dovetail.journal import Fact
-    from dovetail.plan_text import PlanText
+    from dovetail.plan_text import Plan, PlanText
     from dovetail.progress import TaskRecord
     from dovetail.tool_set import ToolSet
 
@@ -68,19 +66,10 @@ class Execution:
 
     Attributes:
         progress: what is known of its tasks.
-        plan: the latest plan.
     """
 
-    def __init__(
-        self,
-        run_id: str,
-        tools: ToolSet,
-        books: Books,
-        gates: Gates,
-        traceparent: str,
-    ) -> None:
+    def __init__(self, run_id: str, tools: ToolSet, books: Books, gates: Gates, traceparent: str) -> None:
         self.progress = Progress()
-        self.plan = Plan(0)
         self._tools = tools
         self._reuse = Reuse(tools, self.progress)
         self._books = books
@@ -89,10 +78,15 @@ class Execution:
         told: Execution = weakref.proxy(self)
         self._calls = Calls(told, run_id, books.limits.max_parallel_calls, gates, traceparent)
         self._approvals = Approvals(tools, told)
-        self._reader: asyncio.Task[None] | None = None
+        self._reader = PlanReader(self._machine, books, told)
         self._defect: BaseException | None = None
         # Done once nothing is on its way: made when somebody waits for it.
         self._settled: asyncio.Future[None] | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """The latest plan."""
+        return self._reader.plan
 
     @property
     def next_id(self) -> int:
@@ -110,23 +104,7 @@ class Execution:
         Raises:
             StoppedError: its model failed before its first task.
         """
-        await self.stop_reading()
-        plan = self.plan = Plan(self.plan.number + 1)
-        started = {
-            "plan": plan.number,
-            "model": text.model,
-            "first_task_id": self._machine.next_id,
-            "tools": text.tools,
-            "grammar": text.grammar or None,
-            "repair": text.repair or None,
-        }
-        self._books.record("plan_started", **started)
-        self._reader = asyncio.create_task(self._read(text, plan))
-        self._reader.add_done_callback(self._reader_done)
-        await plan.closed
-        if text.call is not None and text.call.failure is not None and not plan.tasks:
-            raise StoppedError(text.call.failure.reason, text.call.failure.message)
-        return plan
+        return await self._reader.read(text)
 
     async def run_calls(self, calls: Sequence[AskedCall], *, model: str, thought: str = "") -> list[TaskRecord]:
         """Make calls that were asked for one by one: a plan of their own, run until its tasks are settled.
@@ -153,55 +131,20 @@ class Execution:
             self._settled = asyncio.get_running_loop().create_future()
             await self._settled
 
-    async def _read(self, text: PlanText, plan: Plan) -> None:
-        """The first loop: model text to the machine."""
-        machine = self._machine
-        unrecorded: list[str] = []
-        try:
-            async with asyncio.timeout(None) as last_words, aclosing(text.pieces()) as pieces:
-                async for piece in pieces:
-                    unrecorded.append(piece)
-                    if steps := machine.feed(piece):
-                        self._follow(steps, unrecorded)
-                        if plan.closed.done() and last_words.when() is None:
-                            last_words.reschedule(asyncio.get_running_loop().time() + LAST_WORDS_SECONDS)
-                        # A stream that has its text at hand would not let the calls begin.
-                        await asyncio.sleep(0)
-        except TimeoutError:
-            pass  # the plan is closed, and its model goes on and on
-        finally:
-            call = text.call
-            cut_off = call is not None and call.cut_off and not plan.closed.done()
-            if cut_off:
-                why = call.failure.message if call and call.failure else "the model reached its limit of tokens"
-                plan.shortfall = f"the plan was cut off: {why}"
-            steps = machine.finish(cut_off=cut_off)
-            if call is None:  # no model forgot its join()
-                steps = [step for step in steps if not _is_diagnostic(step, "missing_join")]
-            elif call.failure is not None:  # that says it: that there is no plan is no second one
-                steps = [step for step in steps if not _is_diagnostic(step, "empty_plan")]
-            self._follow(steps, unrecorded)
-            if call is not None:
-                self._books.model_call_ended(call)
-
-    def _reader_done(self, reader: asyncio.Task[None]) -> None:
-        """A defect must end the run: nothing would settle the tasks that it left behind."""
-        if reader.cancelled() or (error := reader.exception()) is None:
-            return
-        self._defect = error
-        for awaited in (self.plan.closed, self._settled):
-            if awaited is not None and not awaited.done():
-                awaited.set_exception(error)
-
     async def stop_reading(self) -> None:
         """Wait for the end of a planner that has closed its plan; one that has not is stopped."""
-        if self._reader is not None and not self._reader.done():
-            if not self.plan.closed.done():
-                self._reader.cancel()
-            await asyncio.wait({self._reader}, timeout=2 * LAST_WORDS_SECONDS)
+        await self._reader.stop()
 
-    def _follow(self, steps: Iterable[_core.Step], text: list[str] | None = None, *facts: Fact) -> None:
-        """Turn what the machine says into events, then into calls. The second loop begins here."""
+    def meet(self, defect: BaseException) -> None:
+        """A defect must end the run: nothing would settle the tasks that it left behind."""
+        self._defect = defect
+        if self._settled is not None and not self._settled.done():
+            self._settled.set_exception(defect)
+
+    # The second loop: what the machine says to events and calls -----------------------------------------------
+
+    def follow(self, steps: Iterable[_core.Step], text: list[str] | None = None, *facts: Fact) -> None:
+        """Turn what the machine says into events, then into calls."""
         recorded = list(facts)
         plan = self.plan
         if text:
@@ -234,10 +177,10 @@ class Execution:
             elif isinstance(step, _core.Closed):
                 plan.answer_task = step.answer_task
                 closed = True
-            elif _is_diagnostic(step, "empty_plan") and plan.shortfall is None:
-                plan.shortfall = "the model wrote no plan"
             elif isinstance(step, _core.Diagnostic) and step.severity == "error":
                 plan.errors.append(step)
+                if step.code == "empty_plan" and plan.shortfall is None:
+                    plan.shortfall = "the model wrote no plan"
         if recorded:
             self._books.journal.append(*recorded)
         if self._tools.has_sequential:
@@ -287,7 +230,7 @@ class Execution:
             for other in repeating:
                 steps: list[_core.Step] = []
                 facts = self._repeat(other, task, steps)
-                self._follow(steps, None, *facts)
+                self.follow(steps, None, *facts)
 
     # The third loop: outputs to the machine -------------------------------------------------------------------
 
@@ -324,14 +267,14 @@ class Execution:
         """A task has its output: what waits for it may go on."""
         steps = self._machine.succeed(task_id, output_json)
         if steps and isinstance(steps[0], _core.Diagnostic) and steps[0].task_id == task_id:
-            self._follow(steps)  # the machine cannot read the output: that is the task's failure
+            self.follow(steps)  # the machine cannot read the output: that is the task's failure
         else:
-            self._follow(steps, None, self.progress.succeeded(task_id, output_json, cached=cached))
+            self.follow(steps, None, self.progress.succeeded(task_id, output_json, cached=cached))
         self._share(task_id)
 
     def call_failed(self, task_id: int, failure: Failure) -> None:
         """A call gave no output: what waits for it will never go on."""
-        self._follow(self._machine.fail(task_id), None, self.progress.failed(task_id, failure))
+        self.follow(self._machine.fail(task_id), None, self.progress.failed(task_id, failure))
         self._calls.skip(task_id)
         self._share(task_id)
 
@@ -388,9 +331,7 @@ class Execution:
         """Stop the calls that are out; with ``reading`` also the planner, even in the middle of its last words."""
         # Tools may take their time to be stopped: an approval that comes meanwhile must begin nothing.
         asking = self._approvals.close()
-        if reading and self._reader is not None:
-            self._reader.cancel()
-        await self.stop_reading()
+        await self._reader.stop(at_once=reading)
         await self._calls.cancel()
         if asking:
             await asyncio.wait(asking, timeout=LAST_WORDS_SECONDS)
@@ -403,7 +344,3 @@ def _too_large(arguments_json: str) -> Failure | None:
         return None
     message = f"its arguments have {size:,} bytes; a call takes {most:,} at most: refer to parts of outputs"
     return Failure(reason=FailureReason.FAILURE_REASON_ARGUMENTS_TOO_LARGE, message=message)
-
-
-def _is_diagnostic(step: _core.Step, code: str) -> bool:
-    return isinstance(step, _core.Diagnostic) and step.code == code
