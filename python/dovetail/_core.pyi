@@ -12,6 +12,7 @@ __all__ = [
     "ReplyReader",
     "SseDecoder",
     "Thought",
+    "ToolCall",
     "ToolSet",
     "Unreachable",
     "Verdict",
@@ -199,8 +200,25 @@ class Verdict:
 ReplyStep: TypeAlias = Thought | AnswerPiece | Verdict
 
 @final
+class ToolCall:
+    """A call that the model asks for through its provider's own tool calls."""
+
+    @property
+    def id(self) -> str:
+        """The provider's name of the call, which its result is to name; empty where the provider gave none."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def arguments(self) -> str:
+        """The arguments as the model wrote them: JSON, unless it slipped; ``{}`` where it wrote none."""
+
+@final
 class SseDecoder:
-    """Decodes the bytes of a chat completion stream (server-sent events, as OpenAI's API sends them)."""
+    """Decodes the bytes of a model's stream: server-sent events of OpenAI's Chat Completions or Responses API.
+
+    The text is what the model says: messages, refusals and the input of custom tools; what it reasons is none.
+    """
 
     def __new__(cls) -> SseDecoder: ...
     def feed(self, data: bytes) -> str:
@@ -210,14 +228,29 @@ class SseDecoder:
         """The bytes are complete. Returns the text of a body that was no event stream but one whole JSON response."""
 
     @property
-    def finish_reason(self) -> str | None: ...
+    def tool_calls(self) -> list[ToolCall]:
+        """The calls of functions that are complete, in the order in which they became so.
+
+        A call in which the stream was cut off is not among them.
+        """
+
+    def take_tool_calls(self) -> list[ToolCall]:
+        """Those of the `tool_calls` that became complete since they were last taken.
+
+        While the stream goes on, a call is complete as soon as its provider says so or the next one begins.
+        """
+
+    @property
+    def finish_reason(self) -> str | None:
+        """``stop``, ``length``, ``tool_calls``, or the provider's own word."""
+
     @property
     def usage(self) -> tuple[int, int, int, int] | None:
         """Prompt, completion, cached and reasoning tokens."""
 
     @property
     def done(self) -> bool:
-        """Whether ``[DONE]`` or a whole JSON response was read."""
+        """Whether ``[DONE]``, the event that ends a response, or a whole JSON response was read."""
 
     @property
     def error(self) -> str | None:

@@ -8,7 +8,7 @@ use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::{PyList, PyString};
 
 use crate::reply::{ReplyReader, ReplyStep, VerdictKind};
-use crate::sse::SseDecoder;
+use crate::sse::{self, SseDecoder};
 use crate::step::{self, TaskId};
 use crate::{machine, toolset};
 
@@ -237,6 +237,19 @@ fn reply_steps(py: Python<'_>, steps: Vec<ReplyStep>) -> PyResult<Bound<'_, PyLi
     Ok(list)
 }
 
+#[pyclass(frozen, module = "dovetail._core", get_all)]
+struct ToolCall {
+    id: String,
+    name: String,
+    arguments: String,
+}
+
+impl From<&sse::ToolCall> for ToolCall {
+    fn from(call: &sse::ToolCall) -> Self {
+        Self { id: call.id.clone(), name: call.name.clone(), arguments: call.arguments.clone() }
+    }
+}
+
 #[pyclass(name = "SseDecoder", module = "dovetail._core")]
 struct PySseDecoder(SseDecoder);
 
@@ -253,6 +266,15 @@ impl PySseDecoder {
 
     fn finish(&mut self) -> String {
         self.0.finish()
+    }
+
+    #[getter]
+    fn tool_calls(&self) -> Vec<ToolCall> {
+        self.0.tool_calls().iter().map(ToolCall::from).collect()
+    }
+
+    fn take_tool_calls(&mut self) -> Vec<ToolCall> {
+        self.0.take_tool_calls().iter().map(ToolCall::from).collect()
     }
 
     #[getter]
@@ -287,7 +309,7 @@ impl PySseDecoder {
 mod _core {
     #[pymodule_export]
     use super::{
-        AnswerPiece, Closed, Diagnostic, Machine, Planned, PyReplyReader, PySseDecoder, Ready, Thought, ToolSet,
-        Unreachable, Verdict,
+        AnswerPiece, Closed, Diagnostic, Machine, Planned, PyReplyReader, PySseDecoder, Ready, Thought, ToolCall,
+        ToolSet, Unreachable, Verdict,
     };
 }

@@ -1,17 +1,24 @@
-//! Decodes the bytes of a chat completion stream: server-sent events as `OpenAI`'s API sends them.
+//! Decodes the bytes of a model's stream: server-sent events as `OpenAI`'s APIs send them, Chat Completions and Responses.
+//!
+//! The text is what the model says: messages, refusals and the input of custom tools, which is how a plan under a grammar
+//! comes; what it reasons is none. Calls of functions are gathered beside it.
 //!
 //! Events are read as WHATWG says, however the bytes are cut. Where servers slip the decoder is generous: a body that
 //! is one whole JSON response is read too, and an event that the end of the bytes left without its blank line counts
 //! if it is complete.
 
+mod calls;
 mod chunk;
+mod completions;
+mod responses;
 #[cfg(test)]
 mod tests;
 
 use memchr::{memchr, memchr2};
 use serde_json::Value;
 
-use chunk::Chunk;
+pub use self::calls::ToolCall;
+use self::calls::ToolCalls;
 
 /// How many bytes of one event, or of one whole JSON response, are kept at most.
 const LIMIT: usize = 16 * 1024 * 1024;
@@ -56,6 +63,9 @@ pub struct SseDecoder {
     /// Whether any line was one that an event stream has.
     is_stream: bool,
     opening: Option<String>,
+    /// Which part of the output the latest text is of.
+    text_source: Option<u64>,
+    calls: ToolCalls,
     finish_reason: Option<String>,
     usage: Option<Usage>,
     done: bool,
@@ -114,10 +124,27 @@ impl SseDecoder {
             }
             Body::Whole => self.take_response(&rest, &mut text),
         }
+        if self.error.is_none() {
+            self.end_calls();
+        }
         text
     }
 
-    /// Why the model stopped, in the provider's word.
+    /// The calls of functions that are complete, in the order in which they became so. A call in which the stream was cut off
+    /// is not among them.
+    #[must_use]
+    pub fn tool_calls(&self) -> &[ToolCall] {
+        self.calls.complete()
+    }
+
+    /// Those of the [`tool_calls`](Self::tool_calls) that became complete since they were last taken: while the stream goes
+    /// on, a call does as soon as its provider says so or the next one begins.
+    #[must_use]
+    pub fn take_tool_calls(&mut self) -> &[ToolCall] {
+        self.calls.take()
+    }
+
+    /// Why the model stopped, in the words of Chat Completions: `stop`, `length`, `tool_calls`, or the provider's own.
     #[must_use]
     pub fn finish_reason(&self) -> Option<&str> {
         self.finish_reason.as_deref()
@@ -129,7 +156,7 @@ impl SseDecoder {
         self.usage
     }
 
-    /// Whether `[DONE]` or a whole JSON response was read.
+    /// Whether `[DONE]`, the event that ends a response, or a whole JSON response was read.
     #[must_use]
     pub fn done(&self) -> bool {
         self.done
@@ -227,9 +254,9 @@ impl SseDecoder {
         let mut data = std::mem::take(&mut self.data);
         match data.trim_ascii() {
             b"" => {}
-            b"[DONE]" => self.done = true,
-            event => match serde_json::from_slice::<Chunk>(event) {
-                Ok(chunk) => self.take_chunk(chunk, event, text),
+            b"[DONE]" => self.end(),
+            event => match self.take_json(event, text) {
+                Ok(_) => {}
                 // As WHATWG has it, an event without its end does not count.
                 Err(_) if is_last => {}
                 Err(problem) => self.refuse(&problem, event),
@@ -239,44 +266,27 @@ impl SseDecoder {
         self.data = data;
     }
 
-    fn take_response(&mut self, bytes: &[u8], text: &mut String) {
-        match serde_json::from_slice::<Chunk>(bytes) {
-            Ok(chunk) => {
-                let is_response = chunk.choices.is_some();
-                self.take_chunk(chunk, bytes, text);
-                if self.error.is_none() {
-                    if is_response {
-                        self.done = true;
-                    } else {
-                        self.error = Some(format!("the JSON response has no choices: {}", excerpt(bytes)));
-                    }
-                }
-            }
-            Err(problem) if problem.is_eof() => {}
-            Err(problem) => self.refuse(&problem, bytes),
-        }
+    /// The response is complete.
+    fn end(&mut self) {
+        self.done = true;
+        self.end_calls();
     }
 
-    fn take_chunk(&mut self, chunk: Chunk, bytes: &[u8], text: &mut String) {
-        if let Some(error) = chunk.error.filter(chunk::is_error) {
-            return self.take_error(&error);
-        }
-        // Older vLLM sends the error object bare.
-        if chunk.choices.is_none()
-            && let Ok(bare) = serde_json::from_slice::<Value>(bytes)
-            && bare["object"] == "error"
-        {
-            return self.take_error(&bare);
-        }
-        if let Some(choice) = chunk.choices.and_then(|choices| choices.first) {
-            let (piece, finish_reason) = choice.into_parts();
-            if let Some(piece) = piece {
-                text.push_str(&String::from_utf8_lossy(&piece));
-            }
-            self.finish_reason = finish_reason.or(self.finish_reason.take());
-        }
-        if let Some(usage) = chunk.usage {
-            self.usage = chunk::read_usage(&usage).or(self.usage);
+    fn end_calls(&mut self) {
+        let is_cut_off = match self.finish_reason.as_deref() {
+            None => !self.done,
+            Some(reason) => reason == "length",
+        };
+        self.calls.end(is_cut_off);
+    }
+
+    fn take_response(&mut self, bytes: &[u8], text: &mut String) {
+        match self.take_json(bytes, text) {
+            Ok(_) if self.is_over() => {}
+            Ok(true) => self.end(),
+            Ok(false) => self.error = Some(format!("the JSON response has no choices: {}", excerpt(bytes))),
+            Err(problem) if problem.is_eof() => {}
+            Err(problem) => self.refuse(&problem, bytes),
         }
     }
 

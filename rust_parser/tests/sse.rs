@@ -1,6 +1,6 @@
 //! How the bytes of a response are cut makes no difference, and no bytes make the decoder panic.
 
-use dovetail_core::sse::{SseDecoder, Usage};
+use dovetail_core::sse::{SseDecoder, ToolCall, Usage};
 use proptest::prelude::*;
 
 #[derive(Debug, PartialEq)]
@@ -11,12 +11,20 @@ struct Outcome {
     done: bool,
     error: Option<String>,
     error_status: Option<u16>,
+    calls: Vec<ToolCall>,
 }
 
 fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
     let mut decoder = SseDecoder::new();
-    let mut text: String = pieces.into_iter().map(|piece| decoder.feed(piece)).collect();
+    let mut calls = Vec::new();
+    let mut text = String::new();
+    for piece in pieces {
+        text.push_str(&decoder.feed(piece));
+        calls.extend_from_slice(decoder.take_tool_calls());
+    }
     text.push_str(&decoder.finish());
+    calls.extend_from_slice(decoder.take_tool_calls());
+    assert_eq!(decoder.tool_calls(), calls, "each call is taken once");
     assert_eq!(decoder.finish(), "", "a second end adds nothing");
     Outcome {
         text,
@@ -25,6 +33,7 @@ fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
         done: decoder.done(),
         error: decoder.error().map(str::to_owned),
         error_status: decoder.error_status(),
+        calls,
     }
 }
 
@@ -58,6 +67,31 @@ const ENDS: [&str; 5] = [
     "data: [DONE]",
 ];
 
+const CALLS: &str = r#"data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{\"é\""}}]}}]}
+
+data: {"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":":1}"}},{"index":1,"id":"b","function":{"name":"g","arguments":{}}}]}}]}
+
+data: {"choices":[{"delta":{"tool_calls":[{"index":2,"id":"c","function":{"name":"h","arguments":"{\"cut"}}]}}]}
+
+"#;
+
+const RESPONSES: &str = r#"event: response.output_item.added
+data: {"type":"response.output_item.added","output_index":0,"item":{"type":"function_call","call_id":"a","name":"f","arguments":""}}
+
+event: response.function_call_arguments.delta
+data: {"type":"response.function_call_arguments.delta","output_index":0,"delta":"{\"é\":1}"}
+
+event: response.output_item.done
+data: {"type":"response.output_item.done","output_index":0,"item":{"type":"function_call","call_id":"a","name":"f","arguments":"{\"é\":1}"}}
+
+event: response.custom_tool_call_input.delta
+data: {"type":"response.custom_tool_call_input.delta","output_index":1,"delta":"1. f(\"ü\")"}
+
+event: response.completed
+data: {"type":"response.completed","response":{"status":"completed","usage":{"input_tokens":1,"output_tokens":2}}}
+
+"#;
+
 #[test]
 fn every_cut_at_every_place_gives_the_same() {
     let contents = ["1. search(", "\"Zürich 🏔\"", ")\n", "\u{0}\u{2028}"].map(str::to_owned);
@@ -66,6 +100,7 @@ fn every_cut_at_every_place_gives_the_same() {
     for end in ["\n", "\r\n", "\r"] {
         bodies.extend(ENDS.map(|last| stream(&contents, end, end != "\r", last)));
     }
+    bodies.extend([CALLS, RESPONSES].map(|body| body.as_bytes().to_vec()));
     for body in bodies {
         let expected = decode([body.as_slice()]);
         for cut in 0..=body.len() {
@@ -112,7 +147,8 @@ proptest! {
             prop_oneof![
                 Just(b"data: ".to_vec()), Just(b"\n".to_vec()), Just(b"\r\n\r\n".to_vec()), Just(b"\r".to_vec()),
                 Just(b"[DONE]".to_vec()), Just(b"{\"choices\":[{\"delta\":{\"content\":\"x".to_vec()),
-                Just(b"\"}}]}".to_vec()), Just(b"\xef\xbb\xbf".to_vec()), Just(b"{\"error\":".to_vec()),
+                Just(b"\"}}]}".to_vec()), Just(b"{\"type\":\"response.output_text.delta\",\"delta\":\"x\"}".to_vec()),
+                Just(b"{\"choices\":[{\"delta\":{\"tool_calls\":[{\"id\":\"a\",\"function\":{\"arguments\":\"{}\"}}]}}]}".to_vec()), Just(b"\xef\xbb\xbf".to_vec()), Just(b"{\"error\":".to_vec()),
                 prop::collection::vec(any::<u8>(), 0..6),
             ],
             0..24,

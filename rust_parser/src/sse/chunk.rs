@@ -1,4 +1,4 @@
-//! The JSON inside the events of a chat completion stream: only what is read of it.
+//! The JSON inside the events of a chat completion stream: only what is read of it; and what an error of any kind says.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::Usage;
 
@@ -16,6 +17,12 @@ pub(super) struct Chunk<'a> {
     pub(super) choices: Option<Choices<'a>>,
     pub(super) usage: Option<Value>,
     pub(super) error: Option<Value>,
+    /// The kind of an event of the Responses API.
+    #[serde(rename = "type", borrow)]
+    pub(super) kind: Option<&'a RawValue>,
+    /// The kind of a whole response.
+    #[serde(borrow)]
+    pub(super) object: Option<&'a RawValue>,
 }
 
 /// A piece of a stream (`delta`), a whole response (`message`), or either of the legacy kind (`text`).
@@ -30,20 +37,77 @@ pub(super) struct Choice<'a> {
     finish_reason: Option<String>,
 }
 
+/// What is read of a choice.
+pub(super) struct Parts<'a> {
+    pub(super) text: Option<Text<'a>>,
+    pub(super) calls: Vec<Call<'a>>,
+    pub(super) finish_reason: Option<String>,
+}
+
 impl<'a> Choice<'a> {
-    /// The text and the finish reason, where there is one.
-    pub(super) fn into_parts(self) -> (Option<Cow<'a, [u8]>>, Option<String>) {
-        let content = self.delta.and_then(|delta| delta.content);
-        let content = content.or_else(|| self.message.and_then(|message| message.content));
-        let reason = self.finish_reason.filter(|reason| !reason.is_empty());
-        (content.or(self.text).map(|text| text.0), reason)
+    pub(super) fn into_parts(self) -> Parts<'a> {
+        let mut content = self.delta.unwrap_or_default();
+        let message = self.message.unwrap_or_default();
+        content.content = content.content.or(message.content);
+        Parts {
+            text: content.content.or(self.text),
+            calls: content.tool_calls.or(message.tool_calls).unwrap_or_default(),
+            finish_reason: self.finish_reason.filter(|reason| !reason.is_empty()),
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+struct Content<'a> {
+    #[serde(borrow)]
+    content: Option<Text<'a>>,
+    #[serde(borrow)]
+    tool_calls: Option<Vec<Call<'a>>>,
+}
+
+/// A tool call, or a piece of one: of a function, or of a custom tool, whose input is text.
+#[derive(Deserialize)]
+pub(super) struct Call<'a> {
+    index: Option<Value>,
+    #[serde(borrow)]
+    pub(super) id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) function: Option<Function<'a>>,
+    #[serde(borrow)]
+    pub(super) custom: Option<Custom<'a>>,
+}
+
+impl Call<'_> {
+    pub(super) fn index(&self) -> Option<u64> {
+        self.index.as_ref().and_then(Value::as_u64)
     }
 }
 
 #[derive(Deserialize)]
-struct Content<'a> {
+pub(super) struct Function<'a> {
     #[serde(borrow)]
-    content: Option<Text<'a>>,
+    pub(super) name: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) arguments: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Custom<'a> {
+    #[serde(borrow)]
+    pub(super) input: Option<Text<'a>>,
+}
+
+/// The text of a string; of arguments also where servers slip and send the JSON itself.
+pub(super) fn raw_text(raw: Option<&RawValue>) -> Cow<'_, str> {
+    match raw.map(RawValue::get) {
+        None | Some("null") => Cow::Borrowed(""),
+        Some(text) if text.starts_with('"') => match serde_json::from_str::<Text>(text) {
+            Ok(Text(Cow::Borrowed(bytes))) => String::from_utf8_lossy(bytes),
+            Ok(Text(Cow::Owned(bytes))) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(_) => Cow::Borrowed(""),
+        },
+        Some(text) => Cow::Borrowed(text),
+    }
 }
 
 #[derive(Deserialize)]
@@ -77,7 +141,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
 
 /// A string, or the joined texts of a list of parts. As bytes, because a server may cut a character into two halves
 /// of a surrogate pair, which is no `str`.
-struct Text<'a>(Cow<'a, [u8]>);
+pub(super) struct Text<'a>(pub(super) Cow<'a, [u8]>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -107,12 +171,16 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 
 /// The tokens of a `usage` object, if it is one.
 pub(super) fn read_usage(usage: &Value) -> Option<Usage> {
-    let is_usage = usage["prompt_tokens"].is_number() || usage["completion_tokens"].is_number();
-    is_usage.then(|| Usage {
-        prompt: count(&usage["prompt_tokens"]),
-        completion: count(&usage["completion_tokens"]),
-        cached: count(&usage["prompt_tokens_details"]["cached_tokens"]),
-        reasoning: count(&usage["completion_tokens_details"]["reasoning_tokens"]),
+    let (read, written) = match &usage["input_tokens"] {
+        Value::Number(_) => ("input_tokens", "output_tokens"),
+        _ => ("prompt_tokens", "completion_tokens"),
+    };
+    let detail = |of: &str, what: &str| count(&usage[format!("{of}_details")][what]);
+    (usage[read].is_number() || usage[written].is_number()).then(|| Usage {
+        prompt: count(&usage[read]),
+        completion: count(&usage[written]),
+        cached: detail(read, "cached_tokens"),
+        reasoning: detail(written, "reasoning_tokens"),
     })
 }
 
@@ -148,7 +216,7 @@ pub(super) fn error_status(error: &Value) -> u16 {
 /// The status that the name of an error stands for, as providers spell them (`rate_limit_exceeded`,
 /// `RateLimitError`).
 fn status_of_name(name: &str) -> Option<u16> {
-    const NAMES: [(&str, u16); 13] = [
+    const NAMES: [(&str, u16); 14] = [
         ("ratelimit", 429),
         ("quota", 429),
         ("toomanyrequests", 429),
@@ -159,6 +227,7 @@ fn status_of_name(name: &str) -> Option<u16> {
         ("forbidden", 403),
         ("notfound", 404),
         ("invalidrequest", 400),
+        ("invalidprompt", 400),
         ("badrequest", 400),
         ("contextlength", 400),
         ("overloaded", 503),

@@ -93,6 +93,156 @@ fn an_error_object_has_its_message_and_its_status() {
     }
 }
 
+fn events(list: &[&str]) -> Vec<u8> {
+    list.iter().flat_map(|event| format!("data: {event}\n\n").into_bytes()).collect()
+}
+
+fn calls(decoder: &SseDecoder) -> Vec<String> {
+    decoder.tool_calls().iter().map(|call| format!("{} {}{}", call.id, call.name, call.arguments)).collect()
+}
+
+#[test]
+fn what_a_model_reasons_is_no_text() {
+    let (text, decoder) = decode(&events(&[
+        r#"{"choices":[{"delta":{"content":null,"reasoning_content":"1. delete(\"all\")"}}]}"#,
+        r#"{"choices":[{"delta":{"reasoning":"hm"}}]}"#,
+        r#"{"choices":[{"delta":{"content":"yes"}}]}"#,
+    ]));
+    assert_eq!((text.as_str(), decoder.error()), ("yes", None));
+    let (text, _) = decode(&events(&[
+        r#"{"type":"response.reasoning_text.delta","output_index":0,"delta":"hm"}"#,
+        r#"{"type":"response.reasoning_summary_text.delta","output_index":0,"delta":"hm"}"#,
+        r#"{"type":"response.output_text.delta","output_index":1,"delta":"yes"}"#,
+        r#"{"type":"response.completed","response":{"status":"completed","output":[{"type":"reasoning","content":[{"type":"reasoning_text","text":"hm"}]}]}}"#,
+    ]));
+    assert_eq!(text, "yes");
+}
+
+#[test]
+fn tool_calls_are_gathered_from_their_pieces() {
+    let (text, mut decoder) = decode(&events(&[
+        r#"{"choices":[{"delta":{"content":"so","tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}]}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"x\":"}}]}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":" \"\\ud83d\\ude00\"}"}}]}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"id":"b","function":{"name":"g","arguments":{"y":[1.50]}}},{"id":"c","function":{"name":"h"}}]}}]}"#,
+        r#"{"choices":[{"delta":{},"finish_reason":"tool_calls"}]}"#,
+        "[DONE]",
+    ]));
+    assert_eq!((text.as_str(), decoder.finish_reason(), decoder.error()), ("so", Some("tool_calls"), None));
+    assert_eq!(calls(&decoder), [r#"a f{"x": "\ud83d\ude00"}"#, r#"b g{"y":[1.50]}"#, "c h{}"]);
+    assert_eq!(decoder.take_tool_calls().len(), 3);
+    assert_eq!(decoder.take_tool_calls().len(), 0);
+    let whole = br#"{"choices":[{"message":{"content":null,"tool_calls":[{"id":"a","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}"#;
+    assert_eq!(calls(&decode(whole).1), ["a f{}"]);
+}
+
+#[test]
+fn the_input_of_a_custom_tool_is_text_on_lines_of_its_own() {
+    let (text, decoder) = decode(&events(&[
+        r#"{"choices":[{"delta":{"content":"I plan."}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","type":"custom","custom":{"name":"plan","input":""}}]}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"custom":{"input":"1. f()\n"}}]}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"custom":{"input":"2. join()"}}]},"finish_reason":"tool_calls"}]}"#,
+    ]));
+    assert_eq!(text, "I plan.\n1. f()\n2. join()");
+    assert_eq!(calls(&decoder), [""; 0]);
+}
+
+#[test]
+fn a_call_in_which_the_stream_was_cut_off_is_not_made() {
+    let half = r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\":1"}}]}}]}"#;
+    let rest = r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"}"}}]}}]}"#;
+    let length = r#"{"choices":[{"delta":{},"finish_reason":"length"}]}"#;
+    let stop = r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#;
+    for (list, count) in [
+        (vec![half], 0),
+        (vec![half, length, "[DONE]"], 0),
+        (vec![half, r#"{"error":{"message":"m"}}"#], 0),
+        (vec![half, rest], 1),
+        (vec![half, rest, length, "[DONE]"], 1),
+        (vec![half, stop], 1),
+        (vec![half, "[DONE]"], 1),
+    ] {
+        assert_eq!(calls(&decode(&events(&list)).1).len(), count, "{list:?}");
+    }
+}
+
+#[test]
+fn a_responses_stream_gives_its_text_its_calls_and_its_usage() {
+    let (text, mut decoder) = decode(&events(&[
+        r#"{"type":"response.created","response":{"status":"in_progress","error":null,"output":[],"usage":null}}"#,
+        r#"{"type":"response.output_item.added","output_index":0,"item":{"type":"message","content":[]}}"#,
+        r#"{"type":"response.output_text.delta","output_index":0,"delta":"On it"}"#,
+        r#"{"type":"response.output_text.delta","output_index":0,"delta":"."}"#,
+        r#"{"type":"response.output_text.done","output_index":0,"text":"On it."}"#,
+        r#"{"type":"response.output_item.added","output_index":1,"item":{"type":"custom_tool_call","name":"plan","input":""}}"#,
+        r#"{"type":"response.custom_tool_call_input.delta","output_index":1,"delta":"1. f()"}"#,
+        r#"{"type":"response.custom_tool_call_input.done","output_index":1,"input":"1. f()"}"#,
+        r#"{"type":"response.output_item.added","output_index":2,"item":{"type":"function_call","call_id":"a","name":"f","arguments":""}}"#,
+        r#"{"type":"response.output_item.added","output_index":3,"item":{"type":"function_call","call_id":"b","name":"g","arguments":""}}"#,
+        r#"{"type":"response.function_call_arguments.delta","output_index":2,"delta":"{\"x\""}"#,
+        r#"{"type":"response.function_call_arguments.delta","output_index":3,"delta":"{\"y\":2}"}"#,
+        r#"{"type":"response.function_call_arguments.delta","output_index":2,"delta":":1}"}"#,
+        r#"{"type":"response.function_call_arguments.done","output_index":3,"arguments":"{\"y\":2}"}"#,
+        r#"{"type":"response.output_item.done","output_index":3,"item":{"type":"function_call","call_id":"b","name":"g","arguments":"{\"y\":2}"}}"#,
+        r#"{"type":"response.output_item.done","output_index":2,"item":{"type":"function_call","call_id":"a","name":"f","arguments":"{\"x\":1}"}}"#,
+        r#"{"type":"response.completed","response":{"status":"completed","error":null,"output":[{"type":"message","content":[{"type":"output_text","text":"On it."}]},{"type":"function_call","name":"g"}],"usage":{"input_tokens":9,"output_tokens":8,"input_tokens_details":{"cached_tokens":7},"output_tokens_details":{"reasoning_tokens":6}}}}"#,
+        r#"{"type":"response.output_text.delta","output_index":0,"delta":"after the end"}"#,
+    ]));
+    assert_eq!(text, "On it.\n1. f()");
+    assert_eq!((decoder.finish_reason(), decoder.done(), decoder.error()), (Some("tool_calls"), true, None));
+    assert_eq!(decoder.usage(), Some(Usage { prompt: 9, completion: 8, cached: 7, reasoning: 6 }));
+    assert_eq!(calls(&decoder), [r#"b g{"y":2}"#, r#"a f{"x":1}"#]);
+    assert_eq!(decoder.take_tool_calls().len(), 2);
+}
+
+#[test]
+fn a_response_ends_with_the_reason_that_a_chat_completion_would_give() {
+    for (response, reason) in [
+        (r#"{"status":"completed"}"#, "stop"),
+        (r#"{"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"}}"#, "length"),
+        (r#"{"status":"incomplete","incomplete_details":{"reason":"content_filter"}}"#, "content_filter"),
+        (r#"{"status":"incomplete"}"#, "length"),
+        (r#"{"status":"cancelled"}"#, "cancelled"),
+    ] {
+        let (_, decoder) = decode(&events(&[&format!(r#"{{"type":"response.incomplete","response":{response}}}"#)]));
+        assert_eq!((decoder.finish_reason(), decoder.done()), (Some(reason), true), "{response}");
+    }
+    for (event, message, status) in [
+        (
+            r#"{"type":"response.failed","response":{"status":"failed","error":{"code":"rate_limit_exceeded","message":"m"}}}"#,
+            "m",
+            429,
+        ),
+        (
+            r#"{"type":"response.failed","response":{"status":"failed","error":{"code":"server_error","message":"m"}}}"#,
+            "m",
+            500,
+        ),
+        (r#"{"type":"response.failed","response":{}}"#, "the provider says that the response failed", 500),
+        (r#"{"type":"error","code":"invalid_prompt","message":"m","param":null,"sequence_number":1}"#, "m", 400),
+        (r#"{"type":"error","error":{"type":"invalid_request_error","code":null,"message":"m"}}"#, "m", 400),
+    ] {
+        let (_, decoder) = decode(&events(&[event]));
+        assert_eq!((decoder.error(), decoder.error_status()), (Some(message), Some(status)), "{event}");
+    }
+}
+
+#[test]
+fn a_response_that_comes_without_pieces_is_read_as_a_whole() {
+    let response = r#"{"object":"response","status":"completed","error":null,"output":[{"type":"reasoning","summary":[]},{"type":"odd","content":7},
+        {"type":"message","content":[{"type":"output_text","text":"a"},{"type":"refusal","refusal":"b"}]},
+        {"type":"custom_tool_call","input":"1. f()"},{"type":"function_call","call_id":"x","name":"f","arguments":"{}"}],
+        "usage":{"input_tokens":1,"output_tokens":2}}"#;
+    let event = format!(r#"{{"type":"response.completed","response":{}}}"#, response.replace('\n', " "));
+    for body in [response.as_bytes().to_vec(), events(&[&event])] {
+        let (text, decoder) = decode(&body);
+        assert_eq!((text.as_str(), decoder.done(), decoder.error()), ("ab\n1. f()", true, None));
+        assert_eq!(calls(&decoder), ["x f{}"]);
+        assert_eq!(decoder.usage().map(|usage| usage.completion), Some(2));
+    }
+}
+
 #[test]
 fn malformed_data_is_an_error_without_a_status() {
     let deep = format!("data: {}\n\n", "[".repeat(100_000));

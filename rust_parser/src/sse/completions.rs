@@ -1,0 +1,79 @@
+//! What the JSON of an event or a body says: a chat completion or a piece of one, an error, or an event of another API.
+
+use serde_json::Value;
+
+use super::calls::{Piece, TooLarge};
+use super::chunk::{self, Chunk, Parts, raw_text};
+use super::{SseDecoder, responses};
+
+impl SseDecoder {
+    /// Takes what was said; returns whether it was a chat completion or a piece of one.
+    pub(super) fn take_json(&mut self, bytes: &[u8], text: &mut String) -> serde_json::Result<bool> {
+        let chunk: Chunk = serde_json::from_slice(bytes)?;
+        if let Some(error) = chunk.error.filter(chunk::is_error) {
+            self.take_error(&error);
+            return Ok(false);
+        }
+        let Some(choices) = chunk.choices else {
+            let kind = raw_text(chunk.kind);
+            match &*raw_text(chunk.object) {
+                // Older vLLM sends the error object bare.
+                "error" => self.take_error(&serde_json::from_slice(bytes)?),
+                "response" => self.take_response_object(bytes, text)?,
+                _ if responses::is_event(&kind) => self.take_event(&kind, bytes, text)?,
+                _ => self.take_usage(chunk.usage.as_ref()),
+            }
+            return Ok(false);
+        };
+        if let Some(choice) = choices.first {
+            self.take_choice(choice.into_parts(), text);
+        }
+        self.take_usage(chunk.usage.as_ref());
+        Ok(true)
+    }
+
+    fn take_choice(&mut self, parts: Parts, text: &mut String) {
+        if let Some(piece) = parts.text {
+            self.push_text(None, &piece.0, text);
+        }
+        for call in parts.calls {
+            let index = call.index();
+            if let Some(input) = call.custom.and_then(|custom| custom.input) {
+                self.push_text(Some(index.unwrap_or_default()), &input.0, text);
+            }
+            if let Some(function) = call.function {
+                let piece = Piece {
+                    index,
+                    id: call.id.as_deref().unwrap_or_default(),
+                    name: function.name.as_deref().unwrap_or_default(),
+                    arguments: &raw_text(function.arguments),
+                };
+                let added = self.calls.add(&piece);
+                self.refuse_calls(added);
+            }
+        }
+        self.finish_reason = parts.finish_reason.or(self.finish_reason.take());
+    }
+
+    fn take_usage(&mut self, usage: Option<&Value>) {
+        self.usage = usage.and_then(chunk::read_usage).or(self.usage);
+    }
+
+    /// Adds a piece of the text. What different parts of the output say does not run into one line.
+    pub(super) fn push_text(&mut self, part: Option<u64>, piece: &[u8], text: &mut String) {
+        if piece.is_empty() {
+            return;
+        }
+        let source = part.map_or(0, |index| index.saturating_add(1));
+        if self.text_source.replace(source).is_some_and(|before| before != source) {
+            text.push('\n');
+        }
+        text.push_str(&String::from_utf8_lossy(piece));
+    }
+
+    pub(super) fn refuse_calls(&mut self, grown: Result<(), TooLarge>) {
+        if let Err(TooLarge(message)) = grown {
+            self.error = Some(message);
+        }
+    }
+}
