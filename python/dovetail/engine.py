@@ -21,6 +21,7 @@ from dovetail.limits import Limits
 from dovetail.live_tools import held_by
 from dovetail.models.provider import open_model
 from dovetail.planner import MAX_TOOLS_SHOWN, Planner, ToolShow
+from dovetail.prices import Prices
 from dovetail.run_options import RunOptions
 from dovetail.runs import Run
 from dovetail.secret import check_secrets
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from dovetail.call import HeldBackend
     from dovetail.examples import Example
     from dovetail.models.protocol import Model
+    from dovetail.prices import Price
     from dovetail.retrieval import Retriever
     from dovetail.run_options import StrategyName
     from dovetail.tool_set import ToolSource
@@ -54,6 +56,8 @@ class Engine:
         joiner: the model that joins outputs into an answer; the planner's if None.
         examples: plans to learn from; the two nearest to a question are shown to the planner.
         limits: the bounds of each run.
+        prices: what models cost, by ``provider:name`` or a pattern of such: before the prices that Dovetail knows (see
+            `dovetail.prices`).
         strategy: how the answer of each run is found: ``compile``, or ``plan-only`` (see ``docs/runs.md``).
         answer_schema: what the answer must fit, which is then JSON: a JSON Schema, or a type (see `AnswerSchema`).
         cite: whether the answer names the tasks that it rests on.
@@ -80,6 +84,7 @@ class Engine:
         joiner: str | Model | None = None,
         examples: Sequence[Example] = (),
         limits: Limits | None = None,
+        prices: Mapping[str, Price] | None = None,
         strategy: StrategyName = "compile",
         answer_schema: Any = None,
         cite: bool = False,
@@ -112,6 +117,7 @@ class Engine:
         self._lives: set[Life] = set()
         self._gates = Gates(begin)
         self._dialects = Dialects()
+        self._prices = Prices(prices)
         self._held: set[HeldBackend] = set()
         self._hold(self._tools)
 
@@ -211,6 +217,7 @@ class Engine:
             journal=journal,
             gates=self._gates,
             dialects=self._dialects,
+            prices=self._prices,
             metadata=metadata,
             traceparent=traceparent,
         )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dovetail.limits import Limits
     from dovetail.models.protocol import Model
     from dovetail.planner import Planner
+    from dovetail.prices import Prices
     from dovetail.run_options import RunOptions
     from dovetail.tool_set import ToolSet
 
@@ -49,6 +50,7 @@ class Life:
         journal: where its events go.
         gates: what the policies of its tools share over all runs.
         dialects: which grammars its models take.
+        prices: what its model calls cost.
         metadata: what whoever asked attached to it.
         traceparent: the W3C trace context of whoever asked.
 
@@ -72,6 +74,7 @@ class Life:
         journal: MemoryJournal,
         gates: Gates,
         dialects: Dialects,
+        prices: Prices,
         metadata: Mapping[str, str] | None = None,
         traceparent: str = "",
     ) -> None:
@@ -84,7 +87,7 @@ class Life:
         self._options = options
         self._journal = journal
         self._metadata = metadata
-        self._books = Books(journal, limits)
+        self._books = Books(journal, limits, prices)
         self.execution = Execution(run_id, tools, self._books, gates, traceparent)
         means = Means(question, options, tools, planner, joiner, dialects, self._books, self.execution)
         self._strategy = choose_strategy(options.strategy)(means)

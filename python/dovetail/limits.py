@@ -29,11 +29,13 @@ class Limits:
     """How many calls may be out at the same time; further ones wait in the order in which they became ready."""
     max_tokens: int | None = None
     """How many tokens the model calls may use, prompts and completions together."""
+    max_cost: float | None = None
+    """How much the model calls may cost, in US dollars, as far as their prices are known (see `dovetail.prices`)."""
 
     def __post_init__(self) -> None:
         for bound in fields(self):
             value = getattr(self, bound.name)
-            if value is not None and (value < 0 or (value == 0 and bound.name != "max_replans")):
+            if value is not None and (not value >= 0 or (value == 0 and bound.name != "max_replans")):
                 raise UsageError(f"the limit {bound.name} is {value}; it must be above 0, or None for no bound")
 
     def to_proto(self) -> v1.Limits:
@@ -43,6 +45,7 @@ class Limits:
             max_tasks=self.max_tasks,
             max_parallel_calls=self.max_parallel_calls,
             max_tokens=self.max_tokens,
+            max_cost=self.max_cost,
         )
         if self.deadline is not None:
             limits.deadline.CopyFrom(duration_of(self.deadline))

@@ -31,6 +31,7 @@ class ModelCall:
         purpose: what for.
         plan: the plan it is asked about.
         on_replaced: is told when another model of a chain is asked instead: the fields of the fact `ModelReplaced`.
+        task_id: the task whose tool asks it, if one does.
 
     Attributes:
         completion: how the model ended, once it did.
@@ -43,11 +44,13 @@ class ModelCall:
         purpose: Purpose,
         plan: int,
         on_replaced: Callable[[dict[str, Any]], None] | None = None,
+        task_id: int | None = None,
     ) -> None:
         self._model = model.telling(self._replaced) if isinstance(model, ModelChain) else model
         self._purpose = purpose
         self._plan = plan
         self._on_replaced = on_replaced
+        self._task_id = task_id
         self._asked = model.name
         self._began: float | None = None
         self._first: float | None = None
@@ -135,6 +138,8 @@ class ModelCall:
     def ended(self) -> dict[str, Any]:
         """The fields of the fact `ModelCallEnded`."""
         fact: dict[str, Any] = {"purpose": self._purpose, "plan": self._plan, "model": self.model}
+        if self._task_id is not None:
+            fact["task_id"] = self._task_id
         now = time.monotonic()
         if self._began is not None:
             fact["duration"] = duration_of(now - self._began)

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Settings", "load_settings"]
 
-_LIMITS = ("deadline", "max_replans", "max_tasks", "max_parallel_calls", "max_tokens")
+_LIMITS = ("deadline", "max_replans", "max_tasks", "max_parallel_calls", "max_tokens", "max_cost")
 
 
 class Settings(LayeredSettings):
     """What the command line is told. None stands for what is left to Dovetail or to the provider."""
 
-    files = frozenset({"answer_schema", "examples", "policies"})
+    files = frozenset({"answer_schema", "examples", "policies", "prices"})
     options = {"max_parallel_calls": "--max-parallel", "examples": "--example"}  # noqa: RUF012 - see the base
 
     model: str | None = None
@@ -44,6 +44,8 @@ class Settings(LayeredSettings):
     """SPECs. In the environment separated by commas; in a file, paths are relative to it."""
     policies: Path | None = None
     """A file of policies (see `dovetail.policy_file`)."""
+    prices: Path | None = None
+    """A file of what models cost (see `dovetail.prices`)."""
     allow: Names = ()
     """Names and patterns of the tools that runs may use; all if there are none."""
     deny: Names = ()
@@ -69,6 +71,7 @@ class Settings(LayeredSettings):
     max_tasks: int | None = Field(None, gt=0, lt=2**31)
     max_parallel_calls: int | None = Field(None, gt=0, lt=2**31)
     max_tokens: int | None = Field(None, gt=0, lt=2**63)
+    max_cost: float | None = Field(None, gt=0, allow_inf_nan=False)
 
     _split = field_validator("tools", "examples", "allow", "deny", "require_approval", mode="before")(split_names)
 

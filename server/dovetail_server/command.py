@@ -60,6 +60,7 @@ OPTIONS = {
         "timeout": "SECONDS",
         "max_in_flight": "N",
         "grammar_dialect": "DIALECT",
+        "prices": "FILE",
         "tools": "SPEC",
         "policies": "FILE",
         "allow": "PATTERN",
@@ -74,6 +75,7 @@ OPTIONS = {
         "max_tasks": "N",
         "max_parallel_calls": "N",
         "max_tokens": "N",
+        "max_cost": "DOLLARS",
     },
     "limits of the server": {
         "max_runs": "N",

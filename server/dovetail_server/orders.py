@@ -136,7 +136,7 @@ class OrderDesk:
             value = getattr(asked, bound.name)
             if bound.name == "deadline":
                 value = value.seconds + value.nanos / 1e9
-            if value < 0 or (value == 0 and bound.name != "max_replans"):
+            if not value >= 0 or (value == 0 and bound.name != "max_replans"):
                 raise Refusal.invalid_field(f"limits.{bound.name}", f"is {value:g}; it must be above 0")
             bounds[bound.name] = value if ours is None else min(value, ours)
         return Limits(**bounds)  # type: ignore[arg-type]  # each has the type of its bound

@@ -75,6 +75,8 @@ class HostedRun:
             last = journal.last
             shown.end_time.CopyFrom(last.time)
             shown.usage.CopyFrom(last.run_ended.usage)
+            if last.run_ended.HasField("cost"):
+                shown.cost = last.run_ended.cost
             if last.run_ended.HasField("failure"):
                 shown.failure.CopyFrom(last.run_ended.failure)
         return shown
@@ -186,6 +188,7 @@ class Registry:
             events=len(run.journal),
             model_calls=end.model_calls,
             tokens=end.usage.prompt_tokens + end.usage.completion_tokens,
+            **({"cost": end.cost} if end.HasField("cost") else {}),
             **(payloads_of(run.journal) if self._settings.log_payloads else {}),
         )
         self._forget()

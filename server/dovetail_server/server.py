@@ -16,6 +16,7 @@ from dovetail.errors import UsageError
 from dovetail.examples import gather_examples
 from dovetail.models.provider import open_beside
 from dovetail.policy_file import Policies, read_policies
+from dovetail.prices import read_prices
 from dovetail.tool_set import ToolSet
 from dovetail.tool_wire import tool_to_wire
 from dovetail.v1.executor_service_pb2_grpc import add_ExecutorServiceServicer_to_server
@@ -111,6 +112,7 @@ class Server:
                 joiner=joiner,
                 examples=gather_examples(settings.tools, settings.examples),
                 limits=settings.limits(),
+                prices=None if settings.prices is None else read_prices(settings.prices),
                 require_approval=settings.require_approval,
                 max_tools_shown=settings.max_tools,
             )

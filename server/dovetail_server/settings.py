@@ -21,7 +21,7 @@ class ServerSettings(LayeredSettings):
     """What a server is told. The text below a setting is the help of its option."""
 
     table = "serve"
-    files = frozenset({"examples", "policies", "tls_certificate", "tls_key", "client_ca", "tokens"})
+    files = frozenset({"examples", "policies", "prices", "tls_certificate", "tls_key", "client_ca", "tokens"})
     options = {  # noqa: RUF012 - see the base
         "models": "--model",
         "examples": "--example",
@@ -57,6 +57,8 @@ class ServerSettings(LayeredSettings):
     """tools that the server's own process carries out"""
     policies: Path | None = None
     """TOML: how calls of tools are made, over what their authors said"""
+    prices: Path | None = None
+    """TOML: what models cost, before the prices that Dovetail knows"""
     allow: Names = ()
     """a tool that runs may use, or a pattern of names: db.*; of executors too; all if none is given"""
     deny: Names = ()
@@ -69,7 +71,7 @@ class ServerSettings(LayeredSettings):
     """questions and their plans, to learn from"""
 
     deadline: Seconds = 300.0
-    """how long a run may take; a request may ask for less of this and the next four"""
+    """how long a run may take; a request may ask for less of this and the next five"""
     max_replans: int = Field(2, ge=0, lt=2**31)
     """how many further plans may follow"""
     max_tasks: Count = 1000
@@ -78,6 +80,8 @@ class ServerSettings(LayeredSettings):
     """how many calls of a run may be out at once"""
     max_tokens: int | None = Field(None, gt=0, lt=2**63)
     """how many tokens the models of a run may use"""
+    max_cost: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """how much the models of a run may cost, in US dollars"""
 
     max_runs: Count = 20_000
     """how many runs may be in flight"""
@@ -141,4 +145,5 @@ class ServerSettings(LayeredSettings):
             max_tasks=self.max_tasks,
             max_parallel_calls=self.max_parallel_calls,
             max_tokens=self.max_tokens,
+            max_cost=self.max_cost,
         )

@@ -114,6 +114,8 @@ class Board:
             if tokens := usage.prompt_tokens + usage.completion_tokens:
                 cached = f" ({usage.cached_tokens:,} cached)" if usage.cached_tokens else ""
                 parts.append(f"{tokens:,} tokens{cached}")
+            if self.ended.HasField("cost"):
+                parts.append(f"cost ${self.ended.cost:.4g}")
             parts.append(f"{self.ended.duration.ToNanoseconds() / 1e9:.1f} s")
         return " · ".join(parts)
 

@@ -27,7 +27,7 @@ __all__ = ["ask_server", "with_client"]
 _TIMEOUT_SECONDS = 10.0
 """How long a request may take: whoever waits at a terminal wants to know sooner than a program."""
 
-_LIMITS = ("deadline", "max_replans", "max_tasks", "max_parallel_calls", "max_tokens")
+_LIMITS = ("deadline", "max_replans", "max_tasks", "max_parallel_calls", "max_tokens", "max_cost")
 _NOT_AT_A_SERVER = {
     "joiner": "--joiner",
     "base_url": "--base-url",
@@ -40,6 +40,7 @@ _NOT_AT_A_SERVER = {
     "require_approval": "--require-approval",
     "max_tools": "--max-tools",
     "policies": "--policies",
+    "prices": "--prices",
 }
 
 

@@ -66,6 +66,8 @@ ENGINE_SETTINGS = (
     "max_tasks",
     "max_parallel_calls",
     "max_tokens",
+    "max_cost",
+    "prices",
     "timeout",
     "max_in_flight",
     "grammar_dialect",
@@ -130,6 +132,8 @@ def add_engine_arguments(parser: Parser) -> None:
         help="how many calls may be out at once (256)",
     )
     add("--max-tokens", type=int, metavar="N", help="how many tokens its models may use")
+    add("--max-cost", type=float, metavar="DOLLARS", help="how much its models may cost")
+    add("--prices", metavar="FILE.toml", help="what models cost, besides the prices that Dovetail knows")
     add("--timeout", type=float, metavar="SECONDS", help="how long the model's server may be silent (60)")
     add("--max-in-flight", type=int, metavar="N", help="how many requests may be in flight at a model's server")
     add(

@@ -16,6 +16,7 @@ from dovetail.examples import gather_examples
 from dovetail.models.provider import open_beside
 from dovetail.planner import MAX_TOOLS_SHOWN
 from dovetail.policy_file import read_policies
+from dovetail.prices import read_prices
 from dovetail.tool_set import ToolSet
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Session:
                 joiner=joiner,
                 examples=gather_examples(specs, settings.examples),
                 limits=settings.limits(),
+                prices=None if settings.prices is None else read_prices(settings.prices),
                 options=settings.run_options(),
                 require_approval=settings.require_approval,
                 max_tools_shown=settings.max_tools or MAX_TOOLS_SHOWN,

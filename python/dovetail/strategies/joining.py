@@ -72,14 +72,14 @@ class Joining:
         """
         means = self._means
         execution, books, joiner = means.execution, means.books, means.joiner
-        if books.limits.max_tokens is not None:
+        if books.budgeted:
             await execution.stop_reading()  # the planner's tokens are counted when it ends
         number = execution.plan.number
         messages = joiner_messages(
             means.question,
             execution.progress.observations(),
             must_answer=must_answer,
-            answer_schema="" if self._schema is None else self._schema.json,
+            answer_schema=self.schema,
             cite=means.options.cite,
             notes=means.options.notes,
         )
@@ -112,7 +112,7 @@ class Joining:
                     if self._schema is None:
                         means.books.record("answer_text", text=step.text)
                 elif isinstance(step, _core.Verdict) and step.kind == "finish" and step.text:
-                    self._finish(step.text, incomplete=must_answer or (step.mended and call.cut_off))
+                    self._wrong = self.take(step.text, incomplete=must_answer or (step.mended and call.cut_off))
 
             grammar = self._grammar(dialect, must_answer=must_answer)
             try:
@@ -132,18 +132,25 @@ class Joining:
     def _grammar(self, dialect: GrammarDialect | None, *, must_answer: bool) -> Grammar | None:
         if dialect is None:
             return None
-        schema = "" if self._schema is None else self._schema.json
         with suppress(UsageError):  # a schema of which no grammar can be written is checked all the same
-            return reply_grammar(dialect, must_answer=must_answer, answer_schema=schema)
+            return reply_grammar(dialect, must_answer=must_answer, answer_schema=self.schema)
         return None
 
-    def _finish(self, text: str, *, incomplete: bool) -> None:
-        """The joiner answered: the run does, if the answer fits."""
+    @property
+    def schema(self) -> str:
+        """The JSON Schema of the answer as models are asked for it; empty if it is a text."""
+        return "" if self._schema is None else self._schema.json
+
+    def take(self, text: str, *, incomplete: bool) -> str | None:
+        """A model answered: the run does, if the answer fits.
+
+        Returns:
+            What is wrong with it, if it does not.
+        """
         options = self._means.options
         if self._schema is None:
-            cited = self._cited(_cited_in(text)) if options.cite else []
-            self._answer(text, incomplete=incomplete, cited=cited)
-            return
+            self._answer(text, incomplete=incomplete, cited=self._cited(_cited_in(text)) if options.cite else [])
+            return None
         try:
             text = self._schema.check(text)
             cited = []
@@ -155,9 +162,9 @@ class Joining:
             if options.answer_schema is not None:
                 text = options.answer_schema.check(text)
         except AnswerError as error:
-            self._wrong = str(error).replace("answer.answer", "answer", 1)
-        else:
-            self._answer(text, incomplete=incomplete, cited=cited)
+            return str(error).replace("answer.answer", "answer", 1)
+        self._answer(text, incomplete=incomplete, cited=cited)
+        return None
 
     def _answer(self, text: str, *, incomplete: bool, cited: list[int]) -> None:
         self._means.books.record("run_answered", answer=text, incomplete=incomplete, cited_tasks=cited)

@@ -1,0 +1,152 @@
+"""What runs cost: prices of model calls, totals, and budgets that stop a run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from dovetail.cli.board import Board
+from dovetail.engine import Engine
+from dovetail.errors import UsageError
+from dovetail.limits import Limits
+from dovetail.models.protocol import Completion, Usage
+from dovetail.prices import Price, Prices, read_prices
+from dovetail.tools import tool
+from dovetail.v1 import Event, FailureReason, Purpose, RunState
+from scripted import PATIENCE, ScriptedModel, facts, finish, plan
+
+pytestmark = pytest.mark.anyio
+
+PRICES = {"scripted:*": Price(input=2.0, output=10.0, cached_input=0.5)}
+CALL = Usage(prompt_tokens=10, completion_tokens=5)
+COST = (10 * 2.0 + 5 * 10.0) / 1e6
+"""What a call of a `ScriptedModel` costs by these prices: it counts 10 tokens read and 5 written."""
+
+
+@tool(read_only=True)
+async def length(text: str) -> int:
+    """The length of a text."""
+    return len(text)
+
+
+async def run(model: ScriptedModel, tools: list[object], limits: Limits | None = None) -> list[Event]:
+    async with asyncio.timeout(PATIENCE), Engine(tools, model, limits=limits, prices=PRICES) as engine:  # type: ignore[arg-type]
+        return [event async for event in engine.start("why?").events()]
+
+
+async def test_each_model_call_has_its_cost_and_the_run_their_sum() -> None:
+    model = ScriptedModel(plan('1. length("abc")', "2. join()"), finish("3"))
+
+    events = await run(model, [length])
+
+    assert [fact.cost for fact in facts(events, "model_call_ended")] == pytest.approx([COST, COST])
+    assert events[-1].run_ended.cost == pytest.approx(2 * COST)
+
+
+async def test_tokens_from_the_cache_cost_what_the_table_says() -> None:
+    async def cached() -> AsyncGenerator[str | Completion, None]:
+        yield finish("yes")
+        yield Completion("stop", Usage(prompt_tokens=1_000, completion_tokens=10, cached_tokens=800))
+
+    model = ScriptedModel(plan('1. length("abc")', "2. join()"), cached)
+
+    events = await run(model, [length])
+
+    (joined,) = (fact for fact in facts(events, "model_call_ended") if fact.purpose == Purpose.PURPOSE_JOIN)
+    assert joined.cost == pytest.approx((200 * 2.0 + 800 * 0.5 + 10 * 10.0) / 1e6)
+
+
+async def test_a_model_without_a_price_costs_nothing_that_is_told() -> None:
+    model = ScriptedModel(plan('1. length("abc")', "2. join($1)"))
+
+    async with asyncio.timeout(PATIENCE), Engine([length], model, limits=Limits(max_cost=0.01)) as engine:
+        events = [event async for event in engine.start("why?").events()]
+
+    assert not facts(events, "model_call_ended")[0].HasField("cost")
+    assert not events[-1].run_ended.HasField("cost")
+    assert events[-1].run_ended.state == RunState.RUN_STATE_ANSWERED
+
+
+async def test_a_run_over_its_budget_makes_no_further_model_call_and_says_which_budget() -> None:
+    model = ScriptedModel(plan('1. length("abc")', "2. join()"), finish("3"))
+
+    events = await run(model, [length], Limits(max_cost=COST / 2))
+
+    end = events[-1].run_ended
+    assert end.state == RunState.RUN_STATE_FAILED
+    assert end.failure.reason == FailureReason.FAILURE_REASON_LIMIT_EXCEEDED
+    assert "max_cost" in end.failure.message
+    assert len(model.asked) == 1
+    assert end.cost == pytest.approx(COST)
+    assert events[0].run_started.limits.max_cost == pytest.approx(COST / 2)
+
+
+async def test_an_answer_that_the_plan_names_is_given_however_much_the_plan_has_cost() -> None:
+    model = ScriptedModel(plan('1. length("abc")', "2. join($1)"))
+
+    events = await run(model, [length], Limits(max_cost=COST / 2))
+
+    assert facts(events, "run_answered")[0].answer == "3"
+
+
+async def test_the_last_line_of_a_run_tells_what_it_cost() -> None:
+    events = await run(ScriptedModel(plan('1. length("abc")', "2. join($1)")), [length])
+    board = Board()
+    for event in events:
+        board.add(event)
+
+    assert "15 tokens · cost $7e-05" in board.summary()
+
+
+def test_a_name_goes_before_a_pattern_and_a_table_before_the_known_prices() -> None:
+    prices = Prices({"openai:*": Price(1, 1), "openai:gpt-4*": Price(2, 2), "openai:gpt-4.1": Price(3, 3)})
+
+    assert prices.of("openai:gpt-4.1") == Price(3, 3)
+    assert prices.of("openai:gpt-4o") == Price(2, 2)
+    assert prices.of("openai:gpt-5") == Price(1, 1)
+
+
+def test_known_models_have_prices_and_their_snapshots_too() -> None:
+    prices = Prices()
+
+    assert prices.of("openai:gpt-5-mini-2025-08-07") == prices.of("openai:gpt-5-mini") != prices.of("openai:gpt-5")
+    assert prices.of("vllm:Qwen/Qwen3-8B") is None
+    assert prices.cost("openai:gpt-5", CALL) == pytest.approx((10 * 1.25 + 5 * 10) / 1e6)
+    assert prices.cost("openai:gpt-5", None) is None
+
+
+def test_a_file_of_prices_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "prices.toml"
+    file.write_text('["azure:*"]\ninput = 1.25\ncached_input = 0.125\noutput = 10\n')
+
+    assert read_prices(file) == {"azure:*": Price(1.25, 10, 0.125)}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('["a:b"]\ninput = 1', "'a:b'.*output is missing"),
+        ('["a:b"]\ninput = -1\noutput = 1', "'a:b'.*input is -1"),
+        ('["a:b"]\ninput = nan\noutput = 1', "'a:b'.*input is nan"),
+        ('["a:b"]\ninput = 1\noutput = 1\nreading = 1', "'a:b'.*'reading'"),
+        ('"a:b" = 1', "'a:b'.*no table"),
+        ("[", "no TOML"),
+    ],
+)
+def test_a_file_of_prices_that_cannot_be_used_is_refused_with_its_place(
+    text: str, problem: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "prices.toml"
+    file.write_text(text)
+
+    with pytest.raises(UsageError, match=problem):
+        read_prices(file)
+
+
+@pytest.mark.parametrize("bound", [-1.0, 0.0, float("nan")])
+def test_a_budget_is_above_nothing(bound: float) -> None:
+    with pytest.raises(UsageError, match="max_cost"):
+        Limits(max_cost=bound)
