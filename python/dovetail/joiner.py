@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dovetail.model_call import ModelCall
     from dovetail.models.protocol import Grammar, Message
 
-__all__ = ["LAST_WORDS_SECONDS", "MAX_REPLY", "ask_joiner"]
+__all__ = ["LAST_WORDS_SECONDS", "MAX_REPLY", "ask_joiner", "hear_last_words"]
 
 MAX_REPLY = 256 * 1024
 """After how many characters a joiner that has not come to its end is stopped, whatever its limit of tokens."""
@@ -50,7 +50,7 @@ async def ask_joiner(
     async with aclosing(call.stream(messages, grammar=grammar, max_tokens=max_tokens)) as pieces:
         async for piece in pieces:
             if verdict := _hear(reply.feed(piece), on_step):
-                await _last_words(pieces)
+                await hear_last_words(pieces)
                 return verdict
             read += len(piece)
             if read > MAX_REPLY:
@@ -67,7 +67,8 @@ def _hear(steps: Iterable[_core.ReplyStep], on_step: Callable[[_core.ReplyStep],
     return verdict
 
 
-async def _last_words(pieces: AsyncGenerator[str, None]) -> None:
+async def hear_last_words(pieces: AsyncGenerator[str, None]) -> None:
+    """Let a model that has said what matters come to its end, which carries the token count, for a second."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LAST_WORDS_SECONDS):
             async for _ in pieces:

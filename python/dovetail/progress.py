@@ -37,6 +37,10 @@ class TaskRecord:
     because: int | None = None
     """The failed task at the root, if it was skipped."""
 
+    def observation(self) -> Observation:
+        """What became of it, for prompts."""
+        return Observation(self.task_id, self.tool, self.arguments_json, self.output_json, self.failure)
+
 
 class Progress:
     """The tasks of a run. Turns steps of the machine into facts, and keeps what later prompts need of them."""
@@ -137,7 +141,4 @@ class Progress:
 
     def observations(self) -> list[Observation]:
         """What became of the tasks, for prompts."""
-        return [
-            Observation(task.task_id, task.tool, task.arguments_json, task.output_json, task.failure)
-            for task in self.tasks
-        ]
+        return [task.observation() for task in self.tasks]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dovetail.models.protocol import Message
     from dovetail.replan_prompt import ReplanContext
 
-__all__ = ["END_OF_PLAN", "planner_messages", "signature"]
+__all__ = ["END_OF_PLAN", "planner_messages", "signature", "tools_text"]
 
 END_OF_PLAN: Final = "<END_OF_PLAN>"
 """Where a model stops when its plan is complete."""
@@ -53,7 +53,7 @@ def planner_messages(
         replan: what the run knows already, if this is not its first plan.
         notes: what the planner is told besides, behind what does not change.
     """
-    system = _PLANNER + _tools_text(tools) + (f"\n\n{notes}" if notes else "")
+    system = _PLANNER + tools_text(tools) + (f"\n\n{notes}" if notes else "")
     messages: list[Message] = [{"role": "system", "content": system}]
     for example in examples:
         plan = example.plan.removesuffix(END_OF_PLAN).rstrip() + END_OF_PLAN
@@ -90,7 +90,8 @@ def signature(tool: ToolShape, choices: dict[str, str] | None = None) -> str:
     return f"{tool['name']}({', '.join(arguments)}){returns}" + (f": {described}" if described else "")
 
 
-def _tools_text(tools: Sequence[ToolShape]) -> str:
+def tools_text(tools: Sequence[ToolShape]) -> str:
+    """Tools as models that write calls are shown them: a line for each, in MCP's shape here."""
     choices: dict[str, str] = {}
     lines = [signature(tool, choices) for tool in tools]
     lines += [f"{name} is one of {values[1:-1]}" for values, name in choices.items()]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dovetail.progress import Progress, TaskRecord
     from dovetail.tool_set import ToolSet
 
-__all__ = ["Reuse"]
+__all__ = ["Reuse", "call_key"]
 
 # No tool was entered: whether one may be now is for the gates to say.
 _NEVER_MADE: Final = frozenset(
@@ -52,7 +52,7 @@ class Reuse:
         own = self._progress.task(step.task_id)
         if own is None or not tool.read_only:
             return None
-        call = _call(step.tool, step.arguments)
+        call = call_key(step.tool, step.arguments)
         made = self._made_before(own)
         task = made.setdefault(call, own)
         if task.plan == own.plan:
@@ -78,13 +78,13 @@ class Reuse:
     def _made_before(self, own: TaskRecord) -> dict[tuple[str, str], TaskRecord]:
         if self._calls is None:
             self._calls = {
-                _call(task.tool, task.arguments_json): task
+                call_key(task.tool, task.arguments_json): task
                 for task in self._progress.tasks
                 if task.ready and task is not own and self._tools[task.tool].read_only
             }
         return self._calls
 
 
-def _call(tool: str, arguments_json: str) -> tuple[str, str]:
+def call_key(tool: str, arguments_json: str) -> tuple[str, str]:
     """What is the same for the same call, in whatever order its arguments stand."""
     return tool, json.dumps(json.loads(arguments_json), sort_keys=True)
