@@ -63,6 +63,7 @@ class CallPlan:
     tools: Sequence[str] | None = None
     grammar = ""
     repair = False
+    is_turn = True
 
     def __init__(self, model: str, calls: Sequence[AskedCall], first_id: int, thought: str = "") -> None:
         self.model = model

@@ -104,8 +104,8 @@ class PlanReader:
                 why = call.failure.message if call and call.failure else "the model reached its limit of tokens"
                 plan.shortfall = f"the plan was cut off: {why}"
             steps = machine.finish(cut_off=cut_off)
-            if call is None:  # no model forgot its join()
-                steps = _without(steps, "missing_join")
+            if text.is_turn:  # it ends without a join(), and need not make calls
+                steps = _without(steps, "missing_join", "empty_plan")
             elif call.failure is not None:  # that says it: that there is no plan is no second one
                 steps = _without(steps, "empty_plan")
             follow(steps, unrecorded)
@@ -120,5 +120,5 @@ class PlanReader:
         self._follower.meet(error)
 
 
-def _without(steps: Iterable[_core.Step], code: str) -> list[_core.Step]:
-    return [step for step in steps if not (isinstance(step, _core.Diagnostic) and step.code == code)]
+def _without(steps: Iterable[_core.Step], *codes: str) -> list[_core.Step]:
+    return [step for step in steps if not (isinstance(step, _core.Diagnostic) and step.code in codes)]

@@ -45,6 +45,11 @@ class PlanText(Protocol):
         """Whether only the broken part of the plan before it is planned again."""
         ...
 
+    @property
+    def is_turn(self) -> bool:
+        """Whether it is one turn of many: it then ends without a ``join()``, and need not make calls."""
+        ...
+
     def pieces(self) -> AsyncGenerator[str, None]:
         """Its pieces, once; closing them ends the writing."""
         ...

@@ -68,6 +68,8 @@ class Planning:
 class _AskedPlan:
     """A plan that the planner is asked for, as a `PlanText`."""
 
+    is_turn = False
+
     def __init__(self, means: Means, want: Want | None, max_tokens: int | None) -> None:
         planner = means.planner
         self._means = means
