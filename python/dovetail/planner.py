@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from dovetail.errors import UsageError
 from dovetail.examples import nearest
-from dovetail.grammar import plan_grammar
+from dovetail.grammar.away import plan_grammar_away
 from dovetail.prompts import END_OF_PLAN, planner_messages
 from dovetail.retrieval import LexicalRetriever
 
@@ -24,7 +24,7 @@ __all__ = ["MAX_TOOLS_SHOWN", "Planner", "ToolShow"]
 
 MAX_TOOLS_SHOWN = 40
 
-# Those of `plan_grammar` whose plans the machine reads.
+# Those of `plan_grammar` whose plans the machine reads: it reads no JSON plans yet, so json_schema is not among them.
 _DIALECTS: Final[tuple[GrammarDialect, ...]] = ("gbnf", "ebnf", "lark")
 
 _NEAREST_EXAMPLES = 2
@@ -84,7 +84,7 @@ class Planner:
         """The notations in which the grammar of its plans can be written."""
         return _DIALECTS if shown.shapes else ()
 
-    def ask(
+    async def ask(
         self,
         call: ModelCall,
         question: str,
@@ -97,7 +97,7 @@ class Planner:
         notes: str,
         max_tokens: int | None,
     ) -> AsyncGenerator[str, None]:
-        """Ask for a plan; returns its text as it is written.
+        """Ask for a plan; returns its text as it is written. A grammar that is not kept is made in a thread first.
 
         Args:
             call: the model call to make.
@@ -117,7 +117,7 @@ class Planner:
         messages = planner_messages(question, shown.shapes, examples, replan=replan, notes=notes)
         grammar = None
         if dialect is not None:
-            grammar = plan_grammar(
+            grammar = await plan_grammar_away(
                 shown, dialect=dialect, max_tasks=_GRAMMAR_TASKS, first_id=first_id, earlier_ids=earlier_ids
             )
         return call.stream(messages, grammar=grammar, stop=(END_OF_PLAN,), max_tokens=max_tokens)

@@ -10,7 +10,7 @@ import pytest
 from dovetail import Engine
 from dovetail.errors import ModelError
 from dovetail.models.protocol import Completion, Grammar, GrammarDialect, Message
-from dovetail.tools import tool
+from dovetail.tools import Tool, tool
 from dovetail.v1 import FailureReason, Severity
 from scripted import PATIENCE, ScriptedModel, facts, finish, plan
 
@@ -83,3 +83,14 @@ async def test_a_model_without_grammars_is_asked_once() -> None:
         events = [event async for event in engine.start("why?").events()]
     assert facts(events, "plan_started")[0].grammar == ""
     assert len(facts(events, "model_call_ended")) == 2
+
+
+async def test_a_tool_that_fights_the_grammar_leaves_the_plan_unconstrained_and_is_named() -> None:
+    stuck = Tool("stuck", "", {"type": "object", "properties": {"x": False}, "required": ["x"]})
+    model = Refusing(plan("1. join()"), finish("nothing"))
+    async with asyncio.timeout(PATIENCE), Engine([stuck], model) as engine:
+        events = [event async for event in engine.start("why?").events()]
+    hint = facts(events, "plan_diagnosed")[0]
+    assert (hint.severity, hint.code) == (Severity.SEVERITY_HINT, "grammar_refused")
+    assert "tool 'stuck'" in hint.message
+    assert set(model.grammars) == {None}

@@ -62,6 +62,13 @@ class Kept(Generic[T]):
         # Planners of several threads may meet here. Two may make the same thing at once; the first stays.
         self._lock = Lock()
 
+    def peek(self, key: Hashable) -> T | None:
+        """The thing of this key, if it is there."""
+        with self._lock:
+            if key in self._things:
+                self._things.move_to_end(key)
+            return self._things.get(key)
+
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """The thing of this key; made if it is not there, and kept if that raises nothing."""
         with self._lock:

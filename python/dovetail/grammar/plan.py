@@ -20,11 +20,11 @@ from dovetail.models.protocol import Grammar, GrammarDialect
 from dovetail.tool_set import ToolSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
     from dovetail.grammar.signature import ToolShape
 
-__all__ = ["plan_grammar", "uncallable"]
+__all__ = ["kept_plan_grammar", "plan_grammar", "plan_key", "uncallable"]
 
 _signatures: Final = Kept[Signature](1_000)
 _grammars: Final = Kept[Grammar](64)
@@ -80,6 +80,19 @@ def plan_grammar(
         return grammar
 
     return _grammars.get((digests, dialect, terms), make)
+
+
+def plan_key(
+    tools: ToolSet, *, dialect: GrammarDialect, max_tasks: int, first_id: int, earlier_ids: Iterable[int]
+) -> Hashable:
+    """What the grammar that `plan_grammar` gives for these arguments depends on."""
+    terms = Terms(max_tasks, first_id, tuple(sorted(set(earlier_ids))), thought=False, max_string=MAX_STRING)
+    return digests_of(tools), dialect, terms
+
+
+def kept_plan_grammar(key: Hashable) -> Grammar | None:
+    """The grammar of a `plan_key`, if it was made lately."""
+    return _grammars.peek(key)
 
 
 def uncallable(tools: ToolSet | Sequence[ToolShape], dialect: GrammarDialect = "gbnf") -> dict[str, str]:

@@ -89,7 +89,7 @@ class _AskedPlan:
         while True:
             dialect = self._dialects.pop(0) if self._dialects else None
             try:
-                asked = self._ask(dialect)
+                asked = await self._ask(dialect)
             except UsageError as error:  # the tools fight the grammar
                 if dialect is None:
                     raise
@@ -119,13 +119,13 @@ class _AskedPlan:
             message=bounded(f"{self.model} is asked {following}: the grammar in {dialect} was refused: {why}"),
         )
 
-    def _ask(self, dialect: GrammarDialect | None) -> AsyncGenerator[str, None]:
+    async def _ask(self, dialect: GrammarDialect | None) -> AsyncGenerator[str, None]:
         means, want = self._means, self._want
         progress, first_id = means.execution.progress, means.execution.next_id
         replan = None
         if want is not None:
             replan = ReplanContext(progress.observations(), want.reason, first_id, want.broken)
-        return means.planner.ask(
+        return await means.planner.ask(
             self.call,
             means.question,
             shown=self._shown,
