@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +13,10 @@ from dovetail.client.connection import Connection
 from dovetail.client.exchange import DEFAULT_PATIENCE, DEFAULT_TIMEOUT, Exchange
 from dovetail.client.plan_reading import PlanReading
 from dovetail.client.remote_run import RemoteRun
+from dovetail.client.run_request import run_request
 from dovetail.client.streamed_run import StreamedRun
 from dovetail.errors import UsageError
-from dovetail.limits import Limits
-from dovetail.run_options import RunOptions, strategy_to_wire
+from dovetail.run_options import RunOptions
 from dovetail.secret import check_secrets
 from dovetail.tool_set import ToolSet
 from dovetail.tool_wire import tool_to_wire
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from dovetail.client.approvals import Decide
     from dovetail.examples import Example
+    from dovetail.limits import Limits
     from dovetail.run_options import StrategyName
     from dovetail.tool_set import ToolSource
 
@@ -143,7 +143,7 @@ class Client:
             notes=notes,
             replan_on_failure=replan_on_failure,
         )
-        request = _request(question, run_id, tools, model, examples, limits, options, metadata)
+        request = run_request(question, run_id, tools, model, examples, limits, options, metadata)
         response = await self._exchange.ask(self._exchange.runs.CreateRun, request, within=timeout)
         return RemoteRun(self._exchange, response.run.run_id, response.run)
 
@@ -205,7 +205,7 @@ class Client:
             notes=notes,
             replan_on_failure=replan_on_failure,
         )
-        request = _request(question, run_id, tools, model, examples, limits, options, metadata)
+        request = run_request(question, run_id, tools, model, examples, limits, options, metadata)
         request.client_tools.extend(tool_to_wire(tool) for tool in own)
         request.cancel_on_disconnect = cancel_on_disconnect
         run = StreamedRun(self._exchange, request, own, on_approval)
@@ -331,35 +331,6 @@ class Client:
         async with aclosing(PlanReading(self._exchange, start, bound).steps(pieces)) as steps:
             async for step in steps:
                 yield step
-
-
-def _request(
-    question: str,
-    run_id: str | None,
-    tools: Sequence[str],
-    model: str | None,
-    examples: Iterable[Example],
-    limits: Limits | v1.Limits | None,
-    options: RunOptions,
-    metadata: Mapping[str, str] | None,
-) -> v1.CreateRunRequest:
-    if isinstance(tools, str):
-        raise UsageError(f"tools is the text {tools!r}; give a list of the names of the server's tools")
-    return v1.CreateRunRequest(
-        # Chosen here and not by the server, so that the request can be repeated.
-        run_id=str(uuid.uuid4()) if run_id is None else run_id,
-        question=question,
-        tools=tools,
-        model=model or "",
-        examples=[v1.PlanExample(question=example.question, plan=example.plan) for example in examples],
-        limits=limits.to_proto() if isinstance(limits, Limits) else limits,
-        strategy=strategy_to_wire(options.strategy),
-        answer_schema_json="" if options.answer_schema is None else options.answer_schema.json,
-        cite_tasks=options.cite,
-        notes=options.notes,
-        replan_on_failure=options.replan_on_failure,
-        metadata=metadata,
-    )
 
 
 def _timestamp(time: datetime) -> Timestamp:
