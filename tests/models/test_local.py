@@ -71,6 +71,13 @@ async def test_the_same_chat_gets_the_same_answer(model: LocalModel) -> None:
     assert (await _answer(model, max_tokens=12))[0] == (await _answer(model, max_tokens=12))[0]
 
 
+async def test_with_a_temperature_the_same_chat_gets_different_answers() -> None:
+    model = LocalModel(temperature=1.5)
+    answers = {(await _answer(model, max_tokens=12))[0] for _ in range(4)}
+    await model.aclose()
+    assert len(answers) > 1
+
+
 async def test_a_model_is_named_for_its_file_and_starts_nothing_before_its_first_stream(model: LocalModel) -> None:
     assert model.name == "local:SmolLM2-135M-Instruct.Q4_1"
     assert model.grammar_dialects == ("gbnf",)

@@ -196,10 +196,10 @@ def _replay(name: str, settings: _Settings) -> Model:
     return ReplayModel.from_file(name, speed=settings.speed)
 
 
-def _local(name: str, settings: _Settings) -> Model:  # noqa: ARG001
+def _local(name: str, settings: _Settings) -> Model:
     from dovetail.models.local import LocalModel
 
-    return LocalModel(name or None)
+    return LocalModel(name or None, temperature=settings.shared.get("temperature") or 0.0)
 
 
 _PROVIDERS: dict[str, Callable[[str, _Settings], Model]] = {
