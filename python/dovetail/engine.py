@@ -58,7 +58,8 @@ class Engine:
         limits: the bounds of each run.
         prices: what models cost, by ``provider:name`` or a pattern of such: before the prices that Dovetail knows (see
             `dovetail.prices`).
-        strategy: how the answer of each run is found: ``compile``, or ``plan-only`` (see ``docs/runs.md``).
+        strategy: how the answer of each run is found: ``compile``, ``plan-only``, ``react`` or ``tool-calls`` (see
+            ``docs/runs.md``).
         answer_schema: what the answer must fit, which is then JSON: a JSON Schema, or a type (see `AnswerSchema`).
         cite: whether the answer names the tasks that it rests on.
         notes: what the planner and the joiner are told besides: the house style, today's date.
@@ -212,7 +213,7 @@ class Engine:
             tools=current,
             planner=planner,
             joiner=joiner or model or self._joiner,
-            limits=limits or self.limits,
+            limits=(limits or self.limits).of(options.strategy),
             options=options,
             journal=journal,
             gates=self._gates,

@@ -12,6 +12,7 @@ from dovetail.examples import Example
 from dovetail.limits import Limits
 from dovetail.run_options import RunOptions, StrategyName, strategy_to_wire
 from dovetail.strategies import STRATEGIES
+from dovetail.strategies.tool_calls import check_tool_calls
 from dovetail.tool_set import ToolSet
 from dovetail.v1 import Strategy
 from dovetail_server.client_tools import ClientTools, inline_tools
@@ -83,15 +84,17 @@ class OrderDesk:
         if metadata is not None:
             _check_metadata(metadata)
         tools, client_tools = self._tools(request, caller)
+        model, options = self._model(request.model), _options(request)
+        _check_strategy(options.strategy, model)
         return Order(
             run_id=request.run_id or f"run-{uuid.uuid4().hex[:16]}",
             question=request.question,
             tools=tools,
             client_tools=client_tools,
-            model=self._model(request.model),
+            model=model,
             examples=_examples(request.examples) if request.examples else None,
-            limits=self._bounded(request.limits) if request.HasField("limits") else self._limits,
-            options=_options(request),
+            limits=self._bounded(request.limits, options.strategy) if request.HasField("limits") else self._limits,
+            options=options,
             metadata=metadata,
         )
 
@@ -126,10 +129,10 @@ class OrderDesk:
                 raise Refusal.invalid_field(f"client_tools[{index}].name", f"{tool.name!r} is a tool of the server too")
         return ToolSet([*chosen, *brought]), client_tools
 
-    def _bounded(self, asked: v1.Limits) -> Limits:
+    def _bounded(self, asked: v1.Limits, strategy: StrategyName) -> Limits:
         bounds: dict[str, float | int | None] = {}
         for bound in fields(Limits):
-            ours = getattr(self._limits, bound.name)
+            ours = getattr(self._limits.of(strategy), bound.name)
             if not asked.HasField(bound.name):
                 bounds[bound.name] = ours
                 continue
@@ -164,6 +167,14 @@ def _strategy(asked: Strategy) -> StrategyName:
         known = ", ".join(map(Strategy.Name, offered))
         raise Refusal.invalid_field("strategy", f"{shown} is not offered by this server; it offers {known}")
     return offered[asked]
+
+
+def _check_strategy(strategy: StrategyName, model: Model) -> None:
+    if strategy == "tool-calls":
+        try:
+            check_tool_calls(model)
+        except UsageError as error:
+            raise Refusal.invalid_field("strategy", str(error)) from None
 
 
 def _check_metadata(metadata: Mapping[str, str]) -> None:

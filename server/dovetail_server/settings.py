@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from dovetail.limits import Limits
+from dovetail.limits import BY_STRATEGY, Limits
 from dovetail.models.protocol import GrammarDialect  # noqa: TC001 - pydantic reads the annotations
 from dovetail.setting_layers import LayeredSettings, Names, split_models, split_names
 
@@ -72,8 +72,8 @@ class ServerSettings(LayeredSettings):
 
     deadline: Seconds = 300.0
     """how long a run may take; a request may ask for less of this and the next five"""
-    max_replans: int = Field(2, ge=0, lt=2**31)
-    """how many further plans may follow"""
+    max_replans: int | None = Field(None, ge=0, lt=2**31)
+    """how many further plans, or turns, may follow; 2 plans or 15 turns if it is not set"""
     max_tasks: Count = 1000
     """how many tasks may be planned in a run"""
     max_parallel_calls: Count = 256
@@ -141,7 +141,7 @@ class ServerSettings(LayeredSettings):
         """The bounds of a run that asks for none, and the most that one may ask for."""
         return Limits(
             deadline=self.deadline,
-            max_replans=self.max_replans,
+            max_replans=BY_STRATEGY if self.max_replans is None else self.max_replans,
             max_tasks=self.max_tasks,
             max_parallel_calls=self.max_parallel_calls,
             max_tokens=self.max_tokens,

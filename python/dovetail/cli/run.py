@@ -110,7 +110,8 @@ def add_engine_arguments(parser: Parser) -> None:
     add(
         "--strategy",
         metavar="NAME",
-        help="how the answer is found: compile (default), or plan-only, which runs one plan and joins nothing",
+        help="how the answer is found: compile (default); plan-only, which runs one plan and joins nothing; react, one "
+        "call after the other; tool-calls, the provider's own calls, turn by turn",
     )
     add("--answer-schema", metavar="FILE.json", help="the JSON Schema that the answer must fit; it is then JSON")
     add("--cite", action="store_true", default=None, help="let the answer name the tasks that it rests on: [1][3]")
@@ -122,7 +123,7 @@ def add_engine_arguments(parser: Parser) -> None:
         help="plan again when a task failed, before anything is joined",
     )
     add("--deadline", type=float, metavar="SECONDS", help="end the run after so long (300)")
-    add("--max-replans", type=int, metavar="N", help="how many further plans may follow (2)")
+    add("--max-replans", type=int, metavar="N", help="how many further plans (2), or turns (15), may follow")
     add("--max-tasks", type=int, metavar="N", help="how many tasks may be planned (1000)")
     add(
         "--max-parallel",

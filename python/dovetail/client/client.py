@@ -117,7 +117,7 @@ class Client:
             model: the model that plans and joins, one of the server's; its first if None.
             examples: plans to learn from; the server's if empty.
             limits: the bounds of the run; those that are None are the server's.
-            strategy: how the answer is found: ``compile`` if None, or ``plan-only``.
+            strategy: how the answer is found: ``compile`` if None, ``plan-only``, ``react`` or ``tool-calls``.
             answer_schema: what the answer must fit, which is then JSON: a JSON Schema, or a type that has one.
             cite: whether the answer names the tasks that it rests on.
             notes: what the planner and the joiner are told besides: the house style, today's date.

@@ -1,0 +1,134 @@
+"""Strategies that go by turns: a model is asked, its calls are made, it is told what came of them, and so on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from dovetail.books import StoppedError
+from dovetail.plan_text import PlanText
+from dovetail.reuse import call_key
+from dovetail.strategies.history import History
+from dovetail.v1 import FailureReason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dovetail.models.protocol import TurnMessage
+    from dovetail.plan_text import Plan
+    from dovetail.progress import TaskRecord
+    from dovetail.strategies.joining import Joining
+    from dovetail.strategies.strategy import Means
+
+__all__ = ["Repetitions", "TakeTurn", "Turn", "Turns"]
+
+
+class Turn(PlanText, Protocol):
+    """One turn of a model. Its plan is the calls that the model asks for in it."""
+
+    @property
+    def answer(self) -> str | None:
+        """The answer, if the turn gave one."""
+        ...
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the model was stopped inside of the answer."""
+        ...
+
+    def told(self) -> Sequence[TurnMessage]:
+        """What was said in it, and what the model is told of it: of its calls, once they are settled; of mistakes."""
+        ...
+
+    def mistaken(self, wrong: str) -> Sequence[TurnMessage]:
+        """What was said in it, and what is wrong with its answer."""
+        ...
+
+
+class TakeTurn(Protocol):
+    """Makes turns."""
+
+    def __call__(self, history: Sequence[TurnMessage], *, must_answer: bool, max_tokens: int | None) -> Turn:
+        """The next turn.
+
+        Args:
+            history: what was said in the turns so far.
+            must_answer: whether no call may be made any more.
+            max_tokens: how many tokens the model may write.
+        """
+        ...
+
+
+class Turns:
+    """Takes turns until there is an answer.
+
+    The last turn that may make calls is followed by one that must answer; that answer is marked as incomplete.
+
+    Args:
+        means: what the run has.
+        joining: what takes its answer.
+        take: makes its turns.
+    """
+
+    def __init__(self, means: Means, joining: Joining, take: TakeTurn) -> None:
+        self._means = means
+        self._joining = joining
+        self._take = take
+
+    async def find_answer(self) -> None:
+        """Take turns until there is an answer.
+
+        Raises:
+            StoppedError: there is none.
+        """
+        execution, books = self._means.execution, self._means.books
+        most = books.limits.max_replans
+        history = History()
+        must_answer = mistaken = False
+        while True:
+            await execution.stop_reading()  # its tokens are counted when it ends
+            turn = self._take(history.messages(), must_answer=must_answer, max_tokens=books.tokens_left())
+            plan = await self._run(turn)
+            if turn.answer is not None:
+                wrong = self._joining.take(turn.answer, incomplete=must_answer or turn.cut_off)
+                if wrong is None:
+                    return
+                if mistaken:
+                    message = f"the answer does not fit its schema: {wrong}"
+                    raise StoppedError(FailureReason.FAILURE_REASON_ANSWER_INVALID, message)
+                mistaken = True
+                history.add(turn.mistaken(wrong))
+            elif must_answer:
+                message = f"{turn.model} wrote no answer after {plan.number} turns"
+                raise StoppedError(FailureReason.FAILURE_REASON_LIMIT_EXCEEDED, message)
+            else:
+                history.add(turn.told())
+            is_full = any(error.code == "too_many_tasks" for error in plan.errors)
+            must_answer = must_answer or is_full or (most is not None and plan.number > most)
+
+    async def _run(self, turn: Turn) -> Plan:
+        """Have a turn taken, and its calls made."""
+        execution = self._means.execution
+        try:
+            plan = await execution.read(turn)
+        except StoppedError:
+            if turn.answer is None:
+                raise
+            plan = execution.plan  # it failed behind its answer
+        await execution.settle()
+        return plan
+
+
+class Repetitions:
+    """Knows which tasks of a run make a call again."""
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, str], int] = {}
+
+    def remark(self, task: TaskRecord) -> str:
+        """What the model is told that asked for a task, on a line of its own; empty if its call is new."""
+        if not task.ready:
+            return ""
+        first = self._first.setdefault(call_key(task.tool, task.arguments_json), task.task_id)
+        if first == task.task_id:
+            return ""
+        return f"\nYou made this call before, as {first}. Make another one, or answer."
