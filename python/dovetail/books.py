@@ -9,6 +9,7 @@ from dovetail.durations import duration_of
 from dovetail.model_call import ModelCall
 from dovetail.models.protocol import Usage
 from dovetail.prices import Prices
+from dovetail.tool_model_calls import believed
 from dovetail.v1 import Failure, FailureReason, Purpose, RunState
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Books:
 
     def tool_model_call(self, made: ToolModelCall, task_id: int, plan: int) -> None:
         """A tool made a model call by itself, and told of it: its tokens and its cost count as any other's."""
+        made = believed(made)
         counted = made.usage
         usage = Usage(**{name: getattr(counted, name) for name in Usage.__slots__}) if made.HasField("usage") else None
         cost = made.cost if made.HasField("cost") else self._prices.cost(made.model, usage)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -13,7 +15,9 @@ from dovetail.processes.backend import IN_PROCESSES
 from dovetail.v1 import Failure, FailureReason
 
 if TYPE_CHECKING:
+    from dovetail.models.protocol import Model
     from dovetail.tools import Tool
+    from dovetail.v1 import ToolModelCall
 
 __all__ = ["IN_PROCESS", "Backend", "Call", "CallOwner", "HeldBackend", "backend_of", "begin"]
 
@@ -29,6 +33,12 @@ class CallOwner(Protocol):
 
     def progressed(self, call: Call, fraction: float | None, message: str) -> None:
         """The call is so far."""
+
+    def model_called(self, call: Call, made: ToolModelCall) -> None:
+        """The tool made a model call by itself; the call may be over."""
+
+    def model_for(self, call: Call, model: Model | None) -> Model:
+        """A model that the tool may ask, counted: the run's own if None is given."""
 
     def succeeded(self, call: Call, output_json: str, *, cached: bool) -> None:
         """The call gave an output; with ``cached`` another call of the same arguments did."""
@@ -82,6 +92,7 @@ class Call:
         traceparent: the W3C trace context of whoever created the run; may be empty.
         over: whether its outcome is known, or not wanted any more.
         handle: the backend's own.
+        model_calls: how many model calls of its tool have been counted.
         ending: what still has to come to its end of a call that was cancelled, if anything in this process does.
     """
 
@@ -94,6 +105,7 @@ class Call:
         "heard",
         "idle",
         "losses",
+        "model_calls",
         "over",
         "run_id",
         "task_id",
@@ -124,6 +136,7 @@ class Call:
         self.arguments_json = arguments_json
         self.traceparent = traceparent
         self.over = False
+        self.model_calls = 0
         self.handle: Any = None
         self.ending: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
@@ -152,6 +165,10 @@ class Call:
         if not self.over:
             self._owner.progressed(self, fraction, message)
 
+    def model_called(self, made: ToolModelCall) -> None:
+        """Its tool made a model call by itself. Also of a call that is over: what was spent is spent."""
+        self._owner.model_called(self, made)
+
     def succeed(self, output_json: str, cached: bool = False) -> None:
         """It gave an output, a JSON value; with ``cached`` another call of the same arguments did."""
         if not self.over:
@@ -170,13 +187,22 @@ class Call:
     def context(self) -> CallContext:
         """What the tool may know of it, if it is carried out in this process."""
         loop = asyncio.get_running_loop()
+        own_thread = threading.get_ident()
 
         def report(fraction: float | None, message: str) -> None:
             loop.call_soon_threadsafe(self.progress, fraction, message)
 
+        def count(made: ToolModelCall) -> None:
+            # At once where that can be: the tool may return before the loop comes round, and its run end with that.
+            if threading.get_ident() == own_thread:
+                self.model_called(made)
+            else:
+                loop.call_soon_threadsafe(self.model_called, made)
+
         timeout = self.tool.timeout
         deadline = None if timeout is None else time.monotonic() + timeout
-        return CallContext(self.run_id, self.task_id, f"{self.run_id}/{self.call_id}", deadline, report)
+        models = functools.partial(self._owner.model_for, self)
+        return CallContext(self.run_id, self.task_id, f"{self.run_id}/{self.call_id}", deadline, report, count, models)
 
 
 class _InProcess:

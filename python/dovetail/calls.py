@@ -18,11 +18,14 @@ from dovetail.failure_text import bounded
 from dovetail.large_output import cut_output
 from dovetail.policy import PLAIN
 from dovetail.sequence import Sequence
+from dovetail.tool_model_calls import MOST_MODEL_CALLS
 from dovetail.v1 import Failure, FailureReason
 
 if TYPE_CHECKING:
     from dovetail.gates import Gates
+    from dovetail.models.protocol import Model
     from dovetail.tools import Tool
+    from dovetail.v1 import ToolModelCall
 
 __all__ = ["PASSING", "CallOutcomes", "Calls"]
 
@@ -56,6 +59,12 @@ class CallOutcomes(Protocol):
     def call_progressed(self, call: Call, fraction: float | None, message: str) -> None:
         """The call is so far."""
 
+    def model_called(self, call: Call, made: ToolModelCall) -> None:
+        """A tool made a model call by itself."""
+
+    def model_for(self, call: Call, model: Model | None) -> Model:
+        """A model that a tool may ask, counted: the run's own if None is given."""
+
     def call_lost(self, call: Call, executor_id: str, message: str) -> None:
         """The executor of the call is lost, in this way; what becomes of the task is told next."""
 
@@ -82,6 +91,7 @@ class Calls:
 
     __slots__ = (
         "_abandoned",
+        "_closed",
         "_gates",
         "_out",
         "_outcomes",
@@ -103,6 +113,7 @@ class Calls:
         self._gates = gates
         self._traceparent = traceparent
         self._out: dict[int, Call] = {}
+        self._closed = False
         # Made when first needed: most runs need none of them, and there may be ten thousand runs.
         self._waiting: deque[Call] | None = None
         self._pausing: dict[int, asyncio.TimerHandle] | None = None
@@ -149,6 +160,7 @@ class Calls:
                 tasks.add(task)
         if tasks:
             await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
+        self._closed = True
 
     def _admit(self, call: Call) -> None:
         if len(self._out) < self._places:
@@ -191,6 +203,16 @@ class Calls:
         if fraction is not None:
             fraction = None if math.isnan(fraction) else min(1.0, max(0.0, fraction))
         self._outcomes.call_progressed(call, fraction, bounded(message, _LONGEST_PROGRESS))
+
+    def model_called(self, call: Call, made: ToolModelCall) -> None:
+        """The tool made a model call by itself: counted, also if the call is over, until the run is."""
+        if not self._closed and call.model_calls < MOST_MODEL_CALLS:
+            call.model_calls += 1
+            self._outcomes.model_called(call, made)
+
+    def model_for(self, call: Call, model: Model | None) -> Model:
+        """A model that the tool may ask, counted."""
+        return self._outcomes.model_for(call, model)
 
     def succeeded(self, call: Call, output_json: str, *, cached: bool) -> None:
         """The call gave an output."""

@@ -35,9 +35,12 @@ if TYPE_CHECKING:
     from dovetail.call_plan import AskedCall
     from dovetail.gates import Gates
     from dovetail.journal import Fact
+    from dovetail.models.protocol import Model
     from dovetail.plan_text import Plan, PlanText
     from dovetail.progress import TaskRecord
+    from dovetail.tool_model import ToolModels
     from dovetail.tool_set import ToolSet
+    from dovetail.v1 import ToolModelCall
 
 __all__ = ["Execution"]
 
@@ -60,6 +63,7 @@ class Execution:
     Args:
         run_id: the run's name.
         tools: the tools that its plans may call.
+        models: the models that those may ask.
         books: where its facts go, and its limits.
         gates: what the policies of its tools share over all runs.
         traceparent: the W3C trace context of whoever asked.
@@ -68,9 +72,12 @@ class Execution:
         progress: what is known of its tasks.
     """
 
-    def __init__(self, run_id: str, tools: ToolSet, books: Books, gates: Gates, traceparent: str) -> None:
+    def __init__(
+        self, run_id: str, tools: ToolSet, models: ToolModels, books: Books, gates: Gates, traceparent: str
+    ) -> None:
         self.progress = Progress()
         self._tools = tools
+        self._models = models
         self._reuse = Reuse(tools, self.progress)
         self._books = books
         self._machine = _core.Machine(tools.core, max_tasks=books.limits.max_tasks)
@@ -250,6 +257,18 @@ class Execution:
         self._books.record(
             "call_progressed", call_id=call.call_id, task_id=call.task_id, fraction=fraction, message=message
         )
+
+    def model_called(self, call: Call, made: ToolModelCall) -> None:
+        """A tool made a model call by itself."""
+        self._books.tool_model_call(made, call.task_id, self._plan_of(call))
+
+    def model_for(self, call: Call, model: Model | None) -> Model:
+        """A model that a tool may ask, counted: the run's own if None is given."""
+        return self._models.of(model, call.task_id, self._plan_of(call))
+
+    def _plan_of(self, call: Call) -> int:
+        task = self.progress.task(call.task_id)
+        return self.plan.number if task is None else task.plan
 
     def call_lost(self, call: Call, executor_id: str, message: str) -> None:
         """The executor of a call is lost."""

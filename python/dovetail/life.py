@@ -16,6 +16,7 @@ from dovetail.execution import Execution
 from dovetail.run_options import strategy_to_wire
 from dovetail.strategies import choose_strategy
 from dovetail.strategies.strategy import Means
+from dovetail.tool_model import ToolModels
 from dovetail.v1 import Failure, FailureReason, RunState
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class Life:
         self._journal = journal
         self._metadata = metadata
         self._books = Books(journal, limits, prices)
-        self.execution = Execution(run_id, tools, self._books, gates, traceparent)
+        models = ToolModels(planner.model, dialects, self._books)
+        self.execution = Execution(run_id, tools, models, self._books, gates, traceparent)
         means = Means(question, options, tools, planner, joiner, dialects, self._books, self.execution)
         self._strategy = choose_strategy(options.strategy)(means)
         self._task: asyncio.Task[None] | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Observation", "bounded_line", "cut_middle", "observed"]
+__all__ = ["Observation", "bounded_line", "cut_middle", "fenced", "observed"]
 
 _MOST_OUTPUT: Final = 4000
 _MOST_FAILURE: Final = 500
@@ -69,7 +69,7 @@ def _lines(observations: Sequence[Observation], most: int) -> list[str]:
     texts = [_text(observation) for observation in observations]
     share = _share(sorted(map(len, texts)), most - sum(map(len, heads)))
     return [
-        f"{head}{_fenced(cut_middle(text, max(_LEAST, share)))}" if text else head
+        f"{head}{fenced(cut_middle(text, max(_LEAST, share)))}" if text else head
         for head, text in zip(heads, texts, strict=True)
     ]
 
@@ -78,7 +78,7 @@ def _head(observation: Observation, arguments: int) -> str:
     # Arguments are fenced too: they have outputs of other tools in them.
     given = observation.arguments_json
     if given != _NO_ARGUMENTS:
-        given = _fenced(cut_middle(given, arguments))
+        given = fenced(cut_middle(given, arguments))
     if observation.output_json is not None:
         became = "returned "
     else:
@@ -115,7 +115,8 @@ def cut_middle(text: str, most: int) -> str:
     return f"{text[:head]} … [{len(text) - most} characters left out] … {text[len(text) - (most - head) :]}"
 
 
-def _fenced(text: str) -> str:
+def fenced(text: str) -> str:
+    """The text as data in a prompt: between fences that it cannot close."""
     return f"{_FENCE}{_without_fences(text)}{_FENCE_END}"
 
 

@@ -155,7 +155,12 @@ class Tool:
             context = context or CallContext()
             seconds = context.seconds_left()
             return await shared_processes.call(
-                self, arguments_json, context, seconds=seconds, progressed=context.report
+                self,
+                arguments_json,
+                context,
+                seconds=seconds,
+                progressed=context.report,
+                model_called=context.count,
             )
         if not self.secrets:
             return await self._call(arguments_json, context)

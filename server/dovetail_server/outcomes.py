@@ -16,6 +16,8 @@ __all__ = ["deliver"]
 
 def deliver(call: Call, outcome: CallOutcome) -> None:
     """Tell a call its outcome. The text of an output is checked by the plan machine, its size by the call's owner."""
+    for made in outcome.model_calls:
+        call.model_called(made)
     kind = outcome.WhichOneof("outcome")
     if kind == "output_json":
         call.succeed(outcome.output_json)

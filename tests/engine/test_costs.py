@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 
+from dovetail.call_context import CallContext
 from dovetail.cli.board import Board
 from dovetail.engine import Engine
 from dovetail.errors import UsageError
 from dovetail.limits import Limits
 from dovetail.models.protocol import Completion, Usage
 from dovetail.prices import Price, Prices, read_prices
-from dovetail.tools import tool
-from dovetail.v1 import Event, FailureReason, Purpose, RunState
+from dovetail.tool_model_calls import believed
+from dovetail.tools import Tool, tool
+from dovetail.v1 import Event, FailureReason, ModelCallEnded, Purpose, RunState, ToolModelCall
 from scripted import PATIENCE, ScriptedModel, facts, finish, plan
 
 pytestmark = pytest.mark.anyio
@@ -150,3 +153,109 @@ def test_a_file_of_prices_that_cannot_be_used_is_refused_with_its_place(
 def test_a_budget_is_above_nothing(bound: float) -> None:
     with pytest.raises(UsageError, match="max_cost"):
         Limits(max_cost=bound)
+
+
+@tool(read_only=True)
+async def tells(ctx: CallContext, calls: int = 1) -> str:
+    """Makes model calls by itself."""
+    for _ in range(calls):
+        ctx.record_model_call("scripted:other", prompt_tokens=100, completion_tokens=10, duration=0.5)
+    return "told"
+
+
+@tool
+def tells_from_a_thread(ctx: CallContext) -> str:
+    """Makes a model call by itself, and knows what it cost."""
+    ctx.record_model_call("own:model", prompt_tokens=7, completion_tokens=1, cost=0.25)
+    return "told"
+
+
+@tool
+async def tells_and_fails(ctx: CallContext) -> str:
+    """Makes a model call by itself, and fails."""
+    ctx.record_model_call("own:model", prompt_tokens=7, completion_tokens=1, cost=0.25)
+    raise ValueError("in vain")
+
+
+@tool(timeout=0.05)
+async def tells_and_hangs(ctx: CallContext) -> str:
+    """Makes a model call by itself, and then takes too long; what it uses afterwards counts too."""
+    try:
+        await asyncio.Event().wait()
+    finally:
+        ctx.record_model_call("own:model", prompt_tokens=7, completion_tokens=1, cost=0.25)
+    return "never"
+
+
+@tool
+async def tells_nonsense(ctx: CallContext) -> str:
+    """Would give back what was spent."""
+    ctx.record_model_call("own:model", prompt_tokens=-7, completion_tokens=1)
+    return "told"
+
+
+def told_calls(events: list[Event]) -> list[ModelCallEnded]:
+    return [fact for fact in facts(events, "model_call_ended") if fact.purpose == Purpose.PURPOSE_TOOL]
+
+
+async def test_model_calls_of_tools_are_events_of_their_task_and_count() -> None:
+    events = await run(ScriptedModel(plan("1. tells()", "2. join($1)")), [tells])
+
+    (told,) = told_calls(events)
+    assert (told.task_id, told.plan, told.model) == (1, 1, "scripted:other")
+    assert (told.usage.prompt_tokens, told.usage.completion_tokens) == (100, 10)
+    assert told.duration.ToMilliseconds() == 500
+    assert told.cost == pytest.approx((100 * 2.0 + 10 * 10.0) / 1e6)
+    end = events[-1].run_ended
+    assert end.usage.prompt_tokens == 110
+    assert end.model_calls == 2
+    assert end.cost == pytest.approx(COST + told.cost)
+
+
+@pytest.mark.parametrize("teller", [tells_from_a_thread, tells_and_fails, tells_and_hangs])
+async def test_what_a_tool_spent_counts_wherever_it_runs_and_whatever_came_of_it(teller: Tool) -> None:
+    events = await run(ScriptedModel(plan(f"1. {teller.name}()", "2. join()"), finish("so")), [teller])
+
+    (told,) = told_calls(events)
+    assert told.cost == 0.25
+    assert events[-1].run_ended.cost == pytest.approx(0.25 + 2 * COST)
+
+
+async def test_model_calls_of_a_tool_in_a_process_count() -> None:
+    teller = dataclasses.replace(tells, isolation="process")
+
+    events = await run(ScriptedModel(plan("1. tells(calls=2)", "2. join($1)")), [teller])
+
+    assert [(told.task_id, told.usage.prompt_tokens) for told in told_calls(events)] == [(1, 100), (1, 100)]
+
+
+async def test_the_spending_of_tools_stops_the_run_at_its_budget() -> None:
+    model = ScriptedModel(plan("1. tells(calls=3)", "2. join()"), finish("so"))
+
+    events = await run(model, [tells], Limits(max_tokens=300))
+
+    assert "max_tokens" in events[-1].run_ended.failure.message
+    assert len(model.asked) == 1
+
+
+async def test_sixty_four_model_calls_are_counted_of_a_call() -> None:
+    events = await run(ScriptedModel(plan("1. tells(calls=70)", "2. join($1)")), [tells])
+
+    assert len(told_calls(events)) == 64
+
+
+async def test_a_negative_number_of_tokens_is_an_error_of_the_tool() -> None:
+    events = await run(ScriptedModel(plan("1. tells_nonsense()", "2. join()"), finish("so")), [tells_nonsense])
+
+    assert "prompt_tokens is -7" in facts(events, "task_failed")[0].failure.message
+    assert not told_calls(events)
+
+
+def test_what_another_process_tells_gives_nothing_back() -> None:
+    made = believed(ToolModelCall(model="m" * 999, usage={"prompt_tokens": -5, "completion_tokens": 2**62}, cost=-1))  # type: ignore[arg-type]
+
+    assert len(made.model) <= 200
+    assert made.usage.prompt_tokens == 0
+    assert made.usage.completion_tokens == 2**40
+    assert not made.HasField("cost")
+    assert not believed(ToolModelCall(model="m", cost=float("nan"))).HasField("cost")

@@ -11,13 +11,14 @@ from dovetail.call_failure import failure_to_wire
 from dovetail.failure_text import bounded
 from dovetail.live_tools import held_by
 from dovetail.progress_reports import ProgressReports
+from dovetail.tool_model_calls import MOST_MODEL_CALLS
 from dovetail.v1 import CallFailure, CallOutcome, ClientToolResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from dovetail.tool_set import ToolSet
-    from dovetail.v1 import ClientToolCall
+    from dovetail.v1 import ClientToolCall, ToolModelCall
 
 __all__ = ["ClientTools"]
 
@@ -51,6 +52,8 @@ class ClientTools:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._results: dict[str, ClientToolResult] = {}
         self._of_task: dict[int, list[str]] = {}
+        # What the tools of calls that are out have told of their model calls.
+        self._model_calls: dict[str, list[ToolModelCall]] = {}
         # Tasks that were told to end and have not yet: a tool may swallow its cancellation.
         self._abandoned: set[asyncio.Task[None]] = set()
         self._held = held_by(tools)
@@ -90,6 +93,7 @@ class ClientTools:
         self._known.add(call_id)
         self._results.pop(call_id, None)
         self._stop(call_id)
+        self._model_calls.pop(call_id, None)
 
     def settle(self, task_id: int) -> None:
         """The run knows what became of a task: results of its calls need not be kept."""
@@ -114,7 +118,13 @@ class ClientTools:
             if call_id in self._out:
                 self.reports.add(call_id, fraction, message)
 
-        context = CallContext(self._run_id, call.task_id, call_id, deadline, report)
+        model_calls = self._model_calls.setdefault(call_id, [])
+
+        def count(made: ToolModelCall) -> None:
+            if call_id in self._out and len(model_calls) < MOST_MODEL_CALLS:
+                model_calls.append(made)
+
+        context = CallContext(self._run_id, call.task_id, call_id, deadline, report, count)
         try:
             output = await self._tools[call.tool].call(call.arguments_json, context)
             outcome = CallOutcome(output_json=output)
@@ -137,6 +147,7 @@ class ClientTools:
     def _finish(self, call_id: str, outcome: CallOutcome) -> None:
         if (timer := self._timers.pop(call_id, None)) is not None:
             timer.cancel()
+        outcome.model_calls.extend(self._model_calls.pop(call_id, ()))
         self._results[call_id] = result = ClientToolResult(call_id=call_id, outcome=outcome)
         self._send(result)
 

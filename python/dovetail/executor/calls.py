@@ -10,6 +10,7 @@ from dovetail.call_context import CallContext
 from dovetail.call_failure import failure_to_wire
 from dovetail.executor.state import logger
 from dovetail.failure_text import bounded
+from dovetail.tool_model_calls import MOST_MODEL_CALLS
 from dovetail.v1 import CallFailure
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from dovetail.executor.outbox import Outbox
     from dovetail.tool_set import ToolSet
     from dovetail.tools import Tool
-    from dovetail.v1 import ExecutorCall
+    from dovetail.v1 import ExecutorCall, ToolModelCall
 
 __all__ = ["Calls"]
 
@@ -28,12 +29,13 @@ _CANCEL_SECONDS: Final = 1.0
 class _Call:
     """A call that is being carried out."""
 
-    __slots__ = ("call_id", "fencing_number", "over", "task", "timer", "tool")
+    __slots__ = ("call_id", "fencing_number", "model_calls", "over", "task", "timer", "tool")
 
     def __init__(self, call_id: str, fencing_number: int, tool: Tool) -> None:
         self.call_id = call_id
         self.fencing_number = fencing_number
         self.tool = tool
+        self.model_calls: list[ToolModelCall] = []
         self.over = False
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
@@ -135,7 +137,7 @@ class Calls:
             if not (tool.read_only or tool.idempotent):
                 message = f"{tool.name} was cancelled: its executor was shut down while it was running"
                 failure = CallFailure(kind=CallFailure.KIND_CANCELLED, message=message)
-                self._outbox.add(call.call_id, call.fencing_number, failure)
+                self._outbox.add(call.call_id, call.fencing_number, failure, call.model_calls)
         self._note_settled()
 
     async def stop(self) -> None:
@@ -158,7 +160,7 @@ class Calls:
             outcome = failure_to_wire(error)
         if not call.over:
             self._leave(call)
-            self._outbox.add(call.call_id, call.fencing_number, outcome)
+            self._outbox.add(call.call_id, call.fencing_number, outcome, call.model_calls)
 
     def _time_out(self, call: _Call, timeout: float) -> None:
         # Settled here and not by the task's end: a tool that swallows its cancellation must not hold up the run.
@@ -167,7 +169,7 @@ class Calls:
         self._stop(call)
         message = f"{call.tool.name} took longer than its timeout of {timeout:g} s"
         failure = CallFailure(kind=CallFailure.KIND_TIMEOUT, message=message)
-        self._outbox.add(call.call_id, call.fencing_number, failure)
+        self._outbox.add(call.call_id, call.fencing_number, failure, call.model_calls)
 
     def _refuse(self, given: ExecutorCall, message: str) -> None:
         failure = CallFailure(kind=CallFailure.KIND_ERROR, message=message)
@@ -205,5 +207,9 @@ class Calls:
             if not call.over:
                 self._outbox.reports.add(call.call_id, fraction, message)
 
+        def count(made: ToolModelCall) -> None:
+            if not call.over and len(call.model_calls) < MOST_MODEL_CALLS:
+                call.model_calls.append(made)
+
         deadline = None if timeout is None else time.monotonic() + timeout
-        return CallContext(given.run_id, given.task_id, given.call_id, deadline, report)
+        return CallContext(given.run_id, given.task_id, given.call_id, deadline, report, count)

@@ -11,9 +11,9 @@ from dovetail.progress_reports import ProgressReports
 from dovetail.v1 import CallFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from dovetail.v1 import AttachRequest
+    from dovetail.v1 import AttachRequest, ToolModelCall
 
 __all__ = ["Outbox"]
 
@@ -34,8 +34,8 @@ class Outbox:
     def __init__(self) -> None:
         self.wake = asyncio.Event()
         self.reports = ProgressReports(self.wake.set)
-        # By call: the session that it belongs to, and its output or why there is none.
-        self._kept: dict[str, tuple[int, str | CallFailure]] = {}
+        # By call: the session that it belongs to, its output or why there is none, and the model calls of its tool.
+        self._kept: dict[str, tuple[int, str | CallFailure, Sequence[ToolModelCall]]] = {}
         self._unsent: deque[str] = deque()
         self._max_bytes = _MAX_BYTES
         # More than a server's usual limit cannot come: `max_output_bytes` is bounded where tools go over the wire.
@@ -50,9 +50,15 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def add(self, call_id: str, fencing_number: int, outcome: str | CallFailure) -> None:
+    def add(
+        self,
+        call_id: str,
+        fencing_number: int,
+        outcome: str | CallFailure,
+        model_calls: Sequence[ToolModelCall] = (),
+    ) -> None:
         """Keep how a call ended, and have it sent: its output as JSON text, or why there is none."""
-        self._kept[call_id] = (fencing_number, outcome)
+        self._kept[call_id] = (fencing_number, outcome, model_calls)
         self._unsent.append(call_id)
         self.wake.set()
 
@@ -98,19 +104,20 @@ class Outbox:
             call_id = unsent[0]
             found = kept.get(call_id)
             if found is not None:
-                fencing_number, outcome = found
+                fencing_number, outcome, model_calls = found
                 own_size = _bytes_of(outcome) if isinstance(outcome, str) else outcome.ByteSize()
                 if own_size > self._largest_result and isinstance(outcome, str):
                     outcome = _too_large(own_size, self._largest_result)
-                    kept[call_id] = (fencing_number, outcome)
+                    kept[call_id] = (fencing_number, outcome, model_calls)
                     own_size = outcome.ByteSize()
-                size += len(call_id) + own_size
+                size += len(call_id) + own_size + sum(made.ByteSize() for made in model_calls)
                 # A larger one goes alone.
                 if size > self._max_bytes and (count or request.progress):
                     break
                 result = results.add()
                 result.call_id = call_id
                 result.fencing_number = fencing_number
+                result.outcome.model_calls.extend(model_calls)
                 if isinstance(outcome, str):
                     result.outcome.output_json = outcome
                 else:

@@ -48,6 +48,7 @@ class _InProcesses:
                 waiting=call.wait,
                 started=call.start,
                 progressed=call.progress,
+                model_called=call.model_called,
             )
         except Exception as error:  # whatever came of it is data
             failure = failure_of(error)

@@ -22,12 +22,24 @@ from dovetail.call_failure import failure_of
 from dovetail.failure_text import bounded, message_of
 from dovetail.policy import PLAIN
 from dovetail.processes.address import FunctionAddress
-from dovetail.processes.frames import CALL, FAILURE, OUTPUT, PROGRESS, READY, STARTED, FrameReader, send_frame
+from dovetail.processes.frames import (
+    CALL,
+    FAILURE,
+    MODEL_CALL,
+    OUTPUT,
+    PROGRESS,
+    READY,
+    STARTED,
+    FrameReader,
+    send_frame,
+)
 from dovetail.secret import SecretsInUse
 from dovetail.tools import Tool, tool
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+
+    from dovetail.v1 import ToolModelCall
 
 __all__ = ["serve"]
 
@@ -130,11 +142,16 @@ class _Reporter:
         told = [None if fraction is None else float(fraction), bounded(str(message), _LONGEST_PROGRESS)]
         self._desk.send(PROGRESS, to_json(told))
 
+    def count(self, made: ToolModelCall) -> None:
+        """Take a model call that a tool made."""
+        if not self.over:
+            self._desk.send(MODEL_CALL, made.SerializeToString())
+
 
 def _carry_out(tool: Tool, call: dict[str, Any], report: _Reporter) -> str:
     seconds = call["seconds"]
     deadline = None if seconds is None else time.monotonic() + seconds
-    context = CallContext(call["run_id"], call["task_id"], call["call_id"], deadline, report)
+    context = CallContext(call["run_id"], call["task_id"], call["call_id"], deadline, report, report.count)
     secrets = SecretsInUse(tool.secrets, tool.name)
     function: Any = tool.function
     with secrets.hidden():

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dovetail.call_failure import CallFailedError
     from dovetail.processes.process import Process
     from dovetail.tools import Tool
+    from dovetail.v1 import ToolModelCall
 
 __all__ = ["Errand", "Order"]
 
@@ -79,6 +80,7 @@ class Errand:
         order: what the process is told.
         started: told, in the loop, when the function is about to be entered.
         progressed: told, in the loop, what the function reports.
+        model_called: told, in the loop, of the model calls that the function makes.
 
     Attributes:
         over: its outcome, once nothing of it is left.
@@ -86,15 +88,20 @@ class Errand:
         abandoned: whether nobody wants its outcome any more.
     """
 
-    __slots__ = ("_loop", "abandoned", "order", "over", "process", "progressed", "started")
+    __slots__ = ("_loop", "abandoned", "model_called", "order", "over", "process", "progressed", "started")
 
     def __init__(
-        self, order: Order, started: Callable[[], None], progressed: Callable[[float | None, str], None]
+        self,
+        order: Order,
+        started: Callable[[], None],
+        progressed: Callable[[float | None, str], None],
+        model_called: Callable[[ToolModelCall], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.order = order
         self.started = started
         self.progressed = progressed
+        self.model_called = model_called
         self.over: asyncio.Future[str] = self._loop.create_future()
         self.process: Process | None = None
         self.abandoned = False

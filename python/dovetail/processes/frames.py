@@ -14,6 +14,7 @@ __all__ = [
     "END",
     "FAILURE",
     "LARGEST",
+    "MODEL_CALL",
     "OUTPUT",
     "PROGRESS",
     "READY",
@@ -27,11 +28,12 @@ __all__ = [
 # Down: a call, as JSON; the wish that the child ends.
 CALL: Final = b"C"
 END: Final = b"E"
-# Up: the child waits for a call; the tool is entered; how far it is, as JSON; its output, which is JSON; why there is
-# none, as JSON.
+# Up: the child waits for a call; the tool is entered; how far it is, as JSON; a model call that it made, as a
+# `ToolModelCall`; its output, which is JSON; why there is none, as JSON.
 READY: Final = b"R"
 STARTED: Final = b"S"
 PROGRESS: Final = b"P"
+MODEL_CALL: Final = b"M"
 OUTPUT: Final = b"O"
 FAILURE: Final = b"F"
 

@@ -15,15 +15,16 @@ from collections import deque
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Final
 
+from google.protobuf.message import DecodeError
 from pydantic_core import from_json
 
 from dovetail.call_failure import CallFailedError
 from dovetail.errors import UsageError
 from dovetail.failure_text import bounded
 from dovetail.processes.errand import Errand, Order
-from dovetail.processes.frames import CALL, FAILURE, OUTPUT, PROGRESS, STARTED
+from dovetail.processes.frames import CALL, FAILURE, MODEL_CALL, OUTPUT, PROGRESS, STARTED
 from dovetail.processes.process import Process, ProcessEndedError
-from dovetail.v1 import FailureReason
+from dovetail.v1 import FailureReason, ToolModelCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,6 +125,7 @@ class Processes:
         waiting: Callable[[int], None] = _nobody,
         started: Callable[[], None] = _nobody,
         progressed: Callable[[float | None, str], None] = _nobody,
+        model_called: Callable[[ToolModelCall], None] = _nobody,
     ) -> str:
         """Call a tool's function in a process.
 
@@ -137,6 +139,7 @@ class Processes:
             waiting: told how many calls wait before this one, if no process is free.
             started: told when the function is about to be entered.
             progressed: told what the function reports.
+            model_called: told of the model calls that the function makes.
 
         Returns:
             The output, as JSON text.
@@ -145,7 +148,7 @@ class Processes:
             CallFailedError: the function raised, its output is none, or its process died.
             UsageError: the function cannot be found by another process, or the variable of a secret is not set.
         """
-        errand = Errand(Order.of(tool, arguments_json, context, seconds), started, progressed)
+        errand = Errand(Order.of(tool, arguments_json, context, seconds), started, progressed, model_called)
         ahead = self._submit(errand)
         if ahead is not None:
             waiting(ahead)
@@ -251,10 +254,12 @@ class Processes:
                 return process, ""
             process.send(CALL, order.frame, order.limit)
             frame = process.next(time.monotonic() + _START_SECONDS)
-            while frame.kind in (STARTED, PROGRESS):
+            while frame.kind in (STARTED, PROGRESS, MODEL_CALL):
                 if frame.kind == STARTED:
                     entered = True
                     errand.tell(errand.started)
+                elif frame.kind == MODEL_CALL:
+                    errand.tell(errand.model_called, _model_call(frame))
                 else:
                     errand.tell(errand.progressed, *_progress(frame))
                 frame = process.next()
@@ -287,6 +292,13 @@ class Processes:
 def _progress(frame: Frame) -> tuple[float | None, str]:
     fraction, message = from_json(frame.payload)
     return None if fraction is None else float(fraction), str(message)
+
+
+def _model_call(frame: Frame) -> ToolModelCall:
+    try:
+        return ToolModelCall.FromString(frame.payload)
+    except DecodeError as error:
+        raise ValueError(f"a model call that cannot be read: {error}") from error
 
 
 def _outcome(frame: Frame) -> str | CallFailedError:

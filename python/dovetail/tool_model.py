@@ -1,0 +1,94 @@
+"""Models as tools of the run's own process ask them: each call is counted, within the budgets of the run."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, get_args
+
+from dovetail.books import StoppedError
+from dovetail.call_failure import CallFailedError
+from dovetail.models.protocol import Completion, GrammarDialect
+from dovetail.v1 import FailureReason, Purpose
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dovetail.books import Books
+    from dovetail.dialects import Dialects
+    from dovetail.models.protocol import Grammar, Message, Model, ModelStream
+
+__all__ = ["ToolModels"]
+
+_GRAMMAR_REFUSED = FailureReason.FAILURE_REASON_MODEL_GRAMMAR_REFUSED
+
+
+class ToolModels:
+    """The models that tools of the run's own process may ask.
+
+    Args:
+        model: the run's own: the one that plans.
+        dialects: which grammars models take.
+        books: where calls are counted, and what is left of the run's budgets.
+    """
+
+    __slots__ = ("_model", "books", "dialects")
+
+    def __init__(self, model: Model, dialects: Dialects, books: Books) -> None:
+        self._model = model
+        self.dialects = dialects
+        self.books = books
+
+    def of(self, model: Model | None, task_id: int, plan: int) -> Model:
+        """A model, the run's own if None is given, whose calls are counted as those of a task's tool."""
+        return _BookedModel(self, model or self._model, task_id, plan)
+
+
+class _BookedModel:
+    """A `Model` within the budgets of a run."""
+
+    def __init__(self, models: ToolModels, model: Model, task_id: int, plan: int) -> None:
+        self._models = models
+        self._model = model
+        self._task_id = task_id
+        self._plan = plan
+
+    @property
+    def name(self) -> str:
+        return self._model.name
+
+    @property
+    def grammar_dialects(self) -> tuple[GrammarDialect, ...]:
+        return tuple(self._models.dialects.taken(self._model, get_args(GrammarDialect)))
+
+    async def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        grammar: Grammar | None = None,
+        stop: Sequence[str] = (),
+        max_tokens: int | None = None,
+    ) -> ModelStream:
+        """Raises CallFailedError as well: the model failed, or a budget of the run is used up."""
+        books = self._models.books
+        try:
+            left = books.tokens_left()
+        except StoppedError as stopped:
+            raise CallFailedError(stopped.failure.reason, stopped.failure.message) from None
+        bounds = [bound for bound in (left, max_tokens) if bound is not None]
+        call = books.model_call(self._model, Purpose.PURPOSE_TOOL, self._plan, self._task_id)
+        try:
+            pieces = call.stream(messages, grammar=grammar, stop=stop, max_tokens=min(bounds, default=None))
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    yield piece
+        finally:
+            if not books.journal.ended:  # a tool may swallow its cancellation, and the end of its run with it
+                books.model_call_ended(call)
+        if call.failure is not None:
+            if grammar is not None and call.failure.reason == _GRAMMAR_REFUSED:
+                self._models.dialects.refuse(self._model, grammar.dialect)
+            raise CallFailedError(call.failure.reason, call.failure.message)
+        yield call.completion or Completion(None, None)
+
+    async def aclose(self) -> None:
+        """Nothing: the model is closed by whoever opened it."""
