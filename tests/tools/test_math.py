@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dovetail.builtin import math
-from dovetail.builtin.math import MathError, evaluate
+from dovetail.builtin.arithmetic import MathError, evaluate
 
 pytestmark = pytest.mark.anyio
 

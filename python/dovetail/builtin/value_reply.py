@@ -1,0 +1,173 @@
+"""A model asked for one value: the reply is JSON, by a grammar where the model takes one, and checked in any case."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+
+from pydantic_core import from_json
+
+from dovetail.call_failure import CallFailedError
+from dovetail.errors import DovetailError, ModelError, UsageError
+from dovetail.grammar.value import value_grammar
+from dovetail.observations import bounded_line, cut_middle
+from dovetail.v1 import FailureReason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dovetail.models.protocol import Grammar, GrammarDialect, Message, Model
+
+__all__ = ["NotSaidError", "ValueKind", "ValueReplyError", "asked_value"]
+
+ValueKind = Literal["number", "string", "boolean", "list"]
+"""What a value may be asked to be."""
+
+_Read = TypeVar("_Read")
+
+_TRIES: Final = 2
+_MOST_TOKENS: Final = 1_024
+_LONGEST_SHOWN: Final = 300
+_SCALARS: Final = ["number", "string", "boolean"]
+_TYPES: Final[dict[str | None, list[dict[str, Any]]]] = {
+    "number": [{"type": "number"}],
+    "string": [{"type": "string"}],
+    "boolean": [{"type": "boolean"}],
+    "list": [{"type": "array", "items": {"anyOf": [{"type": one} for one in _SCALARS]}}],
+}
+_TYPES[None] = [*({"type": one} for one in _SCALARS), *_TYPES["list"]]
+_SCHEMAS: Final = {
+    kind: json.dumps(
+        {
+            "type": "object",
+            "properties": {"value": {"anyOf": [*types, {"type": "null"}]}},
+            "required": ["value"],
+            "additionalProperties": False,
+        }
+    )
+    for kind, types in _TYPES.items()
+}
+_NUMBER: Final = re.compile(r"[-\u2212+]?\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_WORDS: Final = {"true": True, "yes": True, "false": False, "no": False}
+_GRAMMAR_REFUSED: Final = FailureReason.FAILURE_REASON_MODEL_GRAMMAR_REFUSED
+
+
+class ValueReplyError(DovetailError):
+    """A model did not give the value that it was asked for."""
+
+
+class NotSaidError(DovetailError):
+    """What the model was given does not say the value."""
+
+
+async def asked_value(
+    model: Model, messages: Sequence[Message], kind: ValueKind | None, read: Callable[[Any], _Read]
+) -> _Read:
+    """Ask a model for a value; once more, if the reply is wrong.
+
+    Args:
+        model: the model.
+        messages: what is asked; the reply has to be ``{"value": …}``, with null for what cannot be said.
+        kind: what the value is; None for whichever fits.
+        read: makes what is wanted of the value, or raises a `ValueReplyError` that says what is wrong with it.
+
+    Raises:
+        NotSaidError: the model says that it cannot say.
+        ValueReplyError: the model did not give such a value.
+        CallFailedError: the model failed, or a budget of the run is used up.
+        ModelError: the model failed, and is none of the run's.
+    """
+    chat = list(messages)
+    for tried in range(1, _TRIES + 1):
+        reply = await _reply(model, chat, _SCHEMAS[kind])
+        try:
+            return read(_value_in(reply, kind))
+        except ValueReplyError as error:
+            if tried == _TRIES:
+                raise
+            chat += [
+                {"role": "assistant", "content": cut_middle(reply, _LONGEST_SHOWN) or "…"},
+                {"role": "user", "content": f"That is wrong: {bounded_line(str(error), _LONGEST_SHOWN)}. Reply again."},
+            ]
+    raise AssertionError("the last try returns or raises")
+
+
+async def _reply(model: Model, messages: Sequence[Message], schema: str) -> str:
+    """The reply, in a notation of grammars that the model takes, in the end without one."""
+    dialects: list[GrammarDialect | None] = [*model.grammar_dialects, None]
+    for dialect in dialects:
+        grammar: Grammar | None = None
+        if dialect is not None:
+            try:
+                grammar = value_grammar(dialect, schema)
+            except UsageError:
+                continue
+        text = ""
+        try:
+            async with aclosing(model.stream(messages, grammar=grammar, max_tokens=_MOST_TOKENS)) as pieces:
+                async for piece in pieces:
+                    text += piece if isinstance(piece, str) else ""
+        except (CallFailedError, ModelError) as error:
+            if dialect is not None and error.reason == _GRAMMAR_REFUSED:
+                continue
+            raise
+        return text
+    raise AssertionError("without a grammar, the model replies or fails")
+
+
+def _value_in(reply: str, kind: ValueKind | None) -> Any:
+    """The value of a reply, of its kind.
+
+    Raises:
+        NotSaidError: it is null.
+        ValueReplyError: there is none, or it is of another kind.
+    """
+    value = _written(reply)
+    if value is None:
+        raise NotSaidError("the model says that it cannot be told from what it was given")
+    match kind:
+        case "number":
+            value = _number(value)
+        case "string":
+            value = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        case "boolean":
+            value = _WORDS.get(value.strip(" .").lower(), value) if isinstance(value, str) else value
+    fits = {
+        "number": isinstance(value, int | float) and not isinstance(value, bool),
+        "string": isinstance(value, str),
+        "boolean": isinstance(value, bool),
+        "list": isinstance(value, list) and all(isinstance(one, str | int | float) for one in value),
+    }
+    if not (fits[kind] if kind is not None else any(fits.values())):
+        raise ValueReplyError(f"the value has to be a {kind or 'number, a string, a boolean or a list of such'}")
+    return value
+
+
+def _written(reply: str) -> Any:
+    text = reply.strip()
+    start, end = text.find("{"), text.rfind("}")
+    if 0 <= start < end:
+        with suppress(ValueError):
+            found = from_json(text[start : end + 1], allow_inf_nan=False)
+            if isinstance(found, dict) and "value" in found:
+                return found["value"]
+    with suppress(ValueError):
+        found = from_json(text, allow_inf_nan=False)
+        if not isinstance(found, dict):
+            return found
+    # A small model without a grammar writes the value alone.
+    if not text or start >= 0 or "\n" in text:
+        raise ValueReplyError('the reply has to be JSON: {"value": …}')
+    return text
+
+
+def _number(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    numbers = _NUMBER.findall(value)
+    if len(numbers) != 1:
+        return value
+    text = numbers[0].replace(",", "").replace("\u2212", "-").lstrip("+")
+    return float(text) if set(text) & set(".eE") else int(text)
