@@ -16,7 +16,6 @@ from pydantic_core import from_json
 
 from dovetail import _core
 from dovetail.approvals import Approvals
-from dovetail.call_plan import CallPlan
 from dovetail.calls import Calls
 from dovetail.durations import duration_of
 from dovetail.joiner import LAST_WORDS_SECONDS
@@ -26,13 +25,12 @@ from dovetail.reuse import Reuse
 from dovetail.v1 import Failure, FailureReason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from dovetail.approval_rules import ApprovalRules
     from dovetail.approvals import Ask
     from dovetail.books import Books
     from dovetail.call import Call
-    from dovetail.call_plan import AskedCall
     from dovetail.gates import Gates
     from dovetail.journal import Fact
     from dovetail.models.protocol import Model
@@ -112,23 +110,6 @@ class Execution:
             StoppedError: its model failed before its first task.
         """
         return await self._reader.read(text)
-
-    async def run_calls(self, calls: Sequence[AskedCall], *, model: str, thought: str = "") -> list[TaskRecord]:
-        """Make calls that were asked for one by one: a plan of their own, run until its tasks are settled.
-
-        Args:
-            calls: the calls.
-            model: the model that asked for them, as ``provider:name``.
-            thought: what it thought before.
-
-        Returns:
-            What became of the tasks, one for each call, in their order; fewer if the run may not have so many.
-        """
-        first_id = self._machine.next_id
-        await self.read(CallPlan(model, calls, first_id, thought))
-        await self.settle()
-        planned = (self.progress.task(first_id + index) for index in range(len(calls)))
-        return [task for task in planned if task is not None]
 
     async def settle(self) -> None:
         """Wait until every task that was planned has succeeded, failed or been skipped."""

@@ -104,6 +104,18 @@ def test_a_run_may_stop_at_the_outputs_of_its_plan(folder: Path) -> None:
     assert (done.returncode, done.stdout) == (0, b'{"outputs":{"1":8,"2":16},"failures":{}}\n')
 
 
+def test_a_run_may_go_by_turns(folder: Path) -> None:
+    replies = ("Thought: unknown.\nAction: double(4)", "Thought: known.\nAction: Finish(it is 8)")
+    done = run(folder, *replies, options=("--strategy", "react"))
+    assert (done.returncode, done.stdout) == (0, b"it is 8\n")
+
+
+def test_tool_calls_need_a_model_that_has_them(folder: Path) -> None:
+    done = run(folder, "1. double(4)", options=("--strategy", "tool-calls"))
+    assert done.returncode == 2
+    assert b"has no tool calls of its own; take another model, or another strategy, such as 'react'" in done.stderr
+
+
 def test_the_answer_fits_a_schema_and_cites_its_tasks(folder: Path) -> None:
     (folder / "schema.json").write_text('{"type": "array", "items": {"type": "number"}}')
     replies = ("1. double(4)\n2. join()", 'Action: Finish({"answer": [8], "cited_tasks": [1]})')

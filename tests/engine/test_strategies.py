@@ -10,10 +10,9 @@ import pytest
 
 import dovetail
 from dovetail import Engine, RunFailedError, UsageError
-from dovetail.call_plan import AskedCall
+from dovetail.asked_call import AskedCall
 from dovetail.run_options import RunOptions, StrategyName, strategy_to_wire
 from dovetail.strategies import STRATEGIES
-from dovetail.strategies.strategy import Means
 from dovetail.tools import tool
 from dovetail.v1 import Event, RunState, Strategy
 from scripted import PATIENCE, ScriptedModel, facts, finish, plan
@@ -112,35 +111,6 @@ def test_every_strategy_is_there_and_has_a_value_on_the_wire(name: StrategyName)
 def test_notes_are_bounded() -> None:
     with pytest.raises(UsageError, match="16,385 bytes; at most 16,384"):
         RunOptions(notes="x" * 16_385)
-
-
-class Pressing:
-    """A strategy of the test: it asks for calls one by one, as one that goes by turns does."""
-
-    def __init__(self, means: Means) -> None:
-        self._means = means
-
-    async def find_answer(self) -> None:
-        execution = self._means.execution
-        first = await execution.run_calls([AskedCall("length", '{"text":"costs $1"}')], model="m:x", thought="so\nfar")
-        asked = [AskedCall("length", '{"text":"abc"}'), AskedCall("nothing", "{}"), AskedCall("broken", "{}")]
-        second = await execution.run_calls(asked, model="m:x")
-        told = [[task.task_id, task.output_json, task.failure] for task in first + second]
-        self._means.books.record("run_answered", answer=json.dumps(told))
-
-
-async def test_calls_that_are_asked_for_one_by_one_go_the_way_of_all_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(STRATEGIES, "react", Pressing)
-    async with asyncio.timeout(PATIENCE), Engine([length, broken], ScriptedModel(), strategy="react") as engine:
-        events = [event async for event in engine.start("why?").events()]
-    told = json.loads(facts(events, "run_answered")[0].answer)
-    assert told[:2] == [[1, "8", None], [2, "3", None]]
-    assert told[2][2].startswith("INVALID: there is no tool")
-    assert told[3] == [4, None, "TOOL_ERROR: ValueError: no such luck"]
-    assert [started.first_task_id for started in facts(events, "plan_started")] == [1, 2]
-    assert [thought.text for thought in facts(events, "thought_written")] == ["so far"]
-    assert [call.task_id for call in facts(events, "call_started")] == [1, 2, 4]
-    assert [diagnosed.code for diagnosed in facts(events, "plan_diagnosed")] == ["unknown_tool"]
 
 
 @pytest.mark.parametrize("arguments", ["", "[1]", '{"a": 1', '{})\n2. length("x"'])
