@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dovetail.errors import UsageError
-from dovetail.examples import Example, nearest, parse_examples, read_examples
+from dovetail.example_selection import nearest
+from dovetail.examples import Example, parse_examples, read_examples
 
 if TYPE_CHECKING:
     from pathlib import Path

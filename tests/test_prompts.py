@@ -7,6 +7,7 @@ import pytest
 
 from dovetail.examples import Example
 from dovetail.joiner_prompt import joiner_messages
+from dovetail.lessons import Lesson
 from dovetail.observations import Observation, observed
 from dovetail.prompts import END_OF_PLAN, planner_messages, signature
 from dovetail.replan_prompt import BrokenTask, ReplanContext
@@ -27,7 +28,7 @@ TOOLS = [
 
 def test_the_stable_part_comes_first_and_does_not_depend_on_the_question() -> None:
     one = planner_messages("one?", TOOLS)
-    two = planner_messages("two?", TOOLS, [Example("a?", '1. search("a")\n2. join()')])
+    two = planner_messages("two?", TOOLS, [Lesson(Example("a?", '1. search("a")\n2. join()'))])
     assert one[0] == two[0]
     assert one[0]["role"] == "system"
     assert json.dumps(planner_messages("one?", TOOLS)) == json.dumps(one)
@@ -41,8 +42,8 @@ def test_the_planner_is_told_the_tools_and_asked_last() -> None:
 
 
 def test_examples_are_turns_of_the_chat_that_end_where_a_plan_ends() -> None:
-    examples = [Example("a?", "1. f()\n2. join()"), Example("b?", f"1. g()\n2. join(){END_OF_PLAN}")]
-    messages = planner_messages("c?", TOOLS, examples)
+    lessons = [Lesson(Example("a?", "1. f()\n2. join()")), Lesson(Example("b?", f"1. g()\n2. join(){END_OF_PLAN}"))]
+    messages = planner_messages("c?", TOOLS, lessons)
     assert [message["role"] for message in messages] == ["system", "user", "assistant", "user", "assistant", "user"]
     assert [message["content"] for message in messages[1:]] == [
         "a?",

@@ -22,6 +22,7 @@ from dovetail.live_tools import held_by
 from dovetail.models.provider import open_model
 from dovetail.planner import MAX_TOOLS_SHOWN, Planner, ToolShow
 from dovetail.prices import Prices
+from dovetail.prompts import PlannerPrompt
 from dovetail.run_options import RunOptions
 from dovetail.runs import Run
 from dovetail.secret import check_secrets
@@ -30,13 +31,16 @@ from dovetail.tool_set import ToolSet
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
     from typing import Any
 
     from dovetail.approval_rules import ApprovalRule
     from dovetail.approvals import ApprovalRequest, Approve, Reject
     from dovetail.call import HeldBackend
+    from dovetail.example_selection import ExampleSelector
     from dovetail.examples import Example
+    from dovetail.lessons import Lessons
     from dovetail.models.protocol import Model
     from dovetail.prices import Price
     from dovetail.retrieval import Retriever
@@ -54,7 +58,9 @@ class Engine:
             take a while: in an event loop, give ``await ToolSet.load([...])``.
         model: the model that plans, as ``provider:name`` or a `Model`.
         joiner: the model that joins outputs into an answer; the planner's if None.
-        examples: plans to learn from; the two nearest to a question are shown to the planner.
+        examples: plans to learn from, each of which the plan machine reads first (see `Lessons`).
+        example_selector: which examples the planner is shown; the two nearest to a question by their words if None.
+        prompt: how the planner is asked: a `PlannerPrompt`, or the file of its template. As Dovetail does if None.
         limits: the bounds of each run.
         prices: what models cost, by ``provider:name`` or a pattern of such: before the prices that Dovetail knows (see
             `dovetail.prices`).
@@ -73,8 +79,9 @@ class Engine:
         max_tools_shown: how many tools the planner is shown without a choice.
 
     Raises:
-        UsageError: a tool, a model, a limit, an option or a rule cannot be used, or the variable of a tool's secret is
-            not set.
+        UsageError: a tool, a model, a limit, an option, a rule or a prompt cannot be used, or the variable of a tool's
+            secret is not set.
+        ExampleError: an example has a mistake; the message names its number, line and column.
     """
 
     def __init__(
@@ -83,7 +90,9 @@ class Engine:
         model: str | Model,
         *,
         joiner: str | Model | None = None,
-        examples: Sequence[Example] = (),
+        examples: Sequence[Example] | Lessons = (),
+        example_selector: ExampleSelector | None = None,
+        prompt: PlannerPrompt | str | Path | None = None,
         limits: Limits | None = None,
         prices: Mapping[str, Price] | None = None,
         strategy: StrategyName = "compile",
@@ -110,10 +119,11 @@ class Engine:
         _ = self._tools.core
         self._opened: list[Model] = []
         planner = self._open(model)
-        self._examples = examples
-        self._show = ToolShow(retriever, max_tools_shown)
-        self._show.of(self._tools, "")  # a large set is indexed now, and not while the first run waits
-        self._planner = Planner(planner, self._tools, examples, self._show)
+        show = ToolShow(retriever, max_tools_shown)
+        show.of(self._tools, "")  # a large set is indexed now, and not while the first run waits
+        if not isinstance(prompt, PlannerPrompt):
+            prompt = PlannerPrompt(prompt)
+        self._planner = Planner(planner, self._tools, examples, show, prompt, example_selector)
         self._joiner = planner if joiner is None else self._open(joiner)
         self._lives: set[Life] = set()
         self._gates = Gates(begin)
@@ -128,7 +138,7 @@ class Engine:
         current = self._tools.current()
         if current is not self._tools:
             self._hold(current)
-            self._planner = Planner(self._planner.model, current, self._examples, self._show)
+            self._planner = self._planner.but(tools=current)
             self._tools = current
         return self._tools
 
@@ -160,7 +170,7 @@ class Engine:
         tools: ToolSet | None = None,
         model: Model | None = None,
         joiner: Model | None = None,
-        examples: Sequence[Example] | None = None,
+        examples: Sequence[Example] | Lessons | None = None,
         metadata: Mapping[str, str] | None = None,
         traceparent: str = "",
     ) -> Run:
@@ -186,6 +196,7 @@ class Engine:
         Raises:
             UsageError: the question is empty, or no text; an option cannot be used; or the schema of a tool does not
                 compile.
+            ExampleError: an example has a mistake.
         """
         if not question.strip():
             raise UsageError("the question is empty")
@@ -194,10 +205,7 @@ class Engine:
         except UnicodeEncodeError as error:
             raise UsageError(f"the question is no text that can be sent: {error}") from error
         current = self.tools if tools is None else tools
-        planner = self._planner
-        if tools is not None or model is not None or examples is not None:
-            shown = self._examples if examples is None else examples
-            planner = Planner(model or planner.model, current, shown, self._show)
+        planner = self._planner.but(model=model, tools=tools, examples=examples)
         options = (options or self._options).but(
             strategy=strategy,
             answer_schema=answer_schema,

@@ -1,27 +1,47 @@
-"""Examples of plans: read from a file, and the ones nearest to a question chosen by their words."""
+"""Examples of plans, and the files that they are read from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from dovetail.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Example", "gather_examples", "nearest", "parse_examples", "read_examples"]
+__all__ = ["Example", "ExamplePlace", "gather_examples", "parse_examples", "read_examples"]
 
 _LABEL: Final = "Question:"
+_EARLIER: Final = "Earlier:"
+_MISSING: Final = "Missing:"
+
+
+@dataclass(frozen=True, slots=True)
+class ExamplePlace:
+    """Where an example stands in a file."""
+
+    source: str
+    plan_line: int
+    """The line of the file in which its plan begins, from 1."""
+    earlier_line: int = 0
+    """That in which the earlier tasks begin; 0 if there are none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A question and a plan that answers it."""
+    """A question and a plan that answers it; or one that goes on from earlier tasks, for plans that follow others."""
 
     question: str
     plan: str
+    earlier: str = ""
+    """The earlier tasks, if the plan goes on from some: calls in the plan language, and below each ``-> OUTPUT``, its
+    output as JSON on one line, or ``failed: REASON``."""
+    missing: str = ""
+    """What was missing after these tasks, as a joiner says it."""
+    place: ExamplePlace | None = field(default=None, compare=False, repr=False)
+    """Where it was read from."""
 
 
 def read_examples(path: str | Path) -> list[Example]:
@@ -66,67 +86,66 @@ def gather_examples(specs: Sequence[str], files: Sequence[str]) -> list[Example]
 def parse_examples(text: str, *, source: str = "<examples>") -> list[Example]:
     """Examples from text: a line ``Question: …``, the lines of its plan, then the next ``Question: …``.
 
+    A plan that goes on from earlier tasks has them between: a line ``Earlier:``, the calls with what became of each
+    (see `Example.earlier`), and a line ``Missing: …``.
+
     Args:
         text: the examples.
         source: what to call the text in errors.
 
     Raises:
-        UsageError: there is no example, a question is empty or has no plan, or text stands before the first question;
-            the message names the source and the line.
+        UsageError: there is no example, a question is empty or has no plan, earlier tasks have no ``Missing: …`` behind
+            them, or text stands before the first question; the message names the source and the line.
     """
     examples: list[Example] = []
-    question: tuple[int, str] | None = None
-    plan: list[str] = []
+    question: _Line | None = None
+    below: list[_Line] = []
     for number, line in enumerate(text.splitlines(), start=1):
         if line.startswith(_LABEL):
             if question is not None:
-                examples.append(_example(question, plan, source))
-            question, plan = (number, line.removeprefix(_LABEL).strip()), []
+                examples.append(_example(question, below, source))
+            question, below = (number, line.removeprefix(_LABEL).strip()), []
         elif question is not None:
-            plan.append(line)
+            below.append((number, line))
         elif line.strip():
             raise UsageError(f"{source}:{number}: an example begins with a line '{_LABEL} …'")
     if question is None:
         raise UsageError(f"{source}:1: there is no example: write a line '{_LABEL} …' and below it the plan")
-    examples.append(_example(question, plan, source))
+    examples.append(_example(question, below, source))
     return examples
 
 
-def _example(question: tuple[int, str], plan: Sequence[str], source: str) -> Example:
+_Line: TypeAlias = tuple[int, str]
+"""The number of a line, and the line."""
+
+
+def _example(question: _Line, below: Sequence[_Line], source: str) -> Example:
     number, text = question
     if not text:
         raise UsageError(f"{source}:{number}: the question is empty: write it behind '{_LABEL}', on the same line")
-    body = "\n".join(plan).strip()
-    if not body:
+    lines = _trimmed(below)
+    earlier: Sequence[_Line] = ()
+    missing = ""
+    if lines and lines[0][1].strip() == _EARLIER:
+        start = lines[0][0]
+        ends = next((at for at, (_, line) in enumerate(lines) if line.startswith(_MISSING)), None)
+        missing = "" if ends is None else lines[ends][1].removeprefix(_MISSING).strip()
+        if ends is None or not missing:
+            raise UsageError(f"{source}:{start}: behind earlier tasks stands a line '{_MISSING} …', then the plan")
+        earlier, lines = _trimmed(lines[1:ends]), _trimmed(lines[ends + 1 :])
+        if not earlier:
+            raise UsageError(f"{source}:{start}: there are no earlier tasks: write them below '{_EARLIER}'")
+    if not lines:
         raise UsageError(f"{source}:{number}: the question has no plan: write it on the lines below")
-    return Example(text, body)
+    place = ExamplePlace(source, lines[0][0], earlier[0][0] if earlier else 0)
+    return Example(text, _joined(lines), _joined(earlier), missing, place)
 
 
-def nearest(question: str, examples: Sequence[Example], k: int = 2) -> list[Example]:
-    """The ``k`` examples whose questions share the most telling words with this one, the most similar last.
-
-    A model leans most on what stands next to the question. Of equally similar examples the earlier ones are chosen.
-    """
-    if k < 1:
-        return []
-    if len(examples) <= 1:
-        return list(examples)
-    scores = _scores(question, [example.question for example in examples])
-    ranked = sorted(range(len(examples)), key=lambda index: (-scores[index], index))
-    return [examples[index] for index in reversed(ranked[:k])]
+def _trimmed(lines: Sequence[_Line]) -> Sequence[_Line]:
+    """The lines without empty ones before and behind them."""
+    full = [at for at, (_, line) in enumerate(lines) if line.strip()]
+    return lines[full[0] : full[-1] + 1] if full else ()
 
 
-def _scores(question: str, corpus: list[str]) -> list[float]:
-    # bm25s brings numpy: a tenth of a second that only a question with examples should cost.
-    import bm25s
-
-    # Stop words stay: "how many", "than" and "of" tell one kind of question from another.
-    texts = bm25s.tokenize([*corpus, question], stopwords=[], return_ids=False, show_progress=False)
-    tokens: list[list[str]] = list(texts)
-    words = {token for text in tokens[:-1] for token in text}
-    known = [token for token in tokens[-1] if token in words]
-    if not known:
-        return [0.0] * len(corpus)
-    retriever = bm25s.BM25()
-    retriever.index(tokens[:-1], show_progress=False)
-    return [float(score) for score in retriever.get_scores(known)]
+def _joined(lines: Sequence[_Line]) -> str:
+    return "\n".join(line for _, line in lines).strip()

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from dovetail.errors import UsageError
-from dovetail.examples import nearest
+from dovetail.example_selection import NearestExamples, nearest
 from dovetail.grammar.away import plan_grammar_away
-from dovetail.prompts import END_OF_PLAN, planner_messages
+from dovetail.lessons import Lessons
+from dovetail.prompts import END_OF_PLAN, PlannerPrompt
 from dovetail.retrieval import LexicalRetriever
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
 
+    from dovetail.example_selection import ExampleSelector
     from dovetail.examples import Example
+    from dovetail.lessons import Lesson
     from dovetail.model_call import ModelCall
-    from dovetail.models.protocol import GrammarDialect, Model
+    from dovetail.models.protocol import GrammarDialect, Message, Model
     from dovetail.replan_prompt import ReplanContext
     from dovetail.retrieval import Retriever
     from dovetail.tool_set import ToolSet
@@ -24,10 +28,11 @@ __all__ = ["MAX_TOOLS_SHOWN", "Planner", "ToolShow"]
 
 MAX_TOOLS_SHOWN = 40
 
+_logger = logging.getLogger("dovetail.examples")
+
 # Those of `plan_grammar` whose plans the machine reads: it reads no JSON plans yet, so json_schema is not among them.
 _DIALECTS: Final[tuple[GrammarDialect, ...]] = ("gbnf", "ebnf", "lark")
 
-_NEAREST_EXAMPLES = 2
 _GRAMMAR_TASKS = 16
 _CHOSEN = 20
 
@@ -65,16 +70,54 @@ class Planner:
     Args:
         model: the model.
         tools: the tools that its plans may call.
-        examples: plans to learn from; the nearest to a question are shown.
+        examples: plans to learn from; those that `selector` chooses are shown.
         show: which tools are shown, if there are many. Plans may call the others too: whoever knows a name from an
             example or an earlier plan may use it.
+        prompt: how it is asked; as Dovetail does if None.
+        selector: which examples are shown; the two nearest to the question by their words if None.
+
+    Raises:
+        ExampleError: an example has a mistake.
     """
 
-    def __init__(self, model: Model, tools: ToolSet, examples: Sequence[Example], show: ToolShow) -> None:
+    def __init__(
+        self,
+        model: Model,
+        tools: ToolSet,
+        examples: Sequence[Example] | Lessons,
+        show: ToolShow,
+        prompt: PlannerPrompt | None = None,
+        selector: ExampleSelector | None = None,
+    ) -> None:
         self.model = model
         self._tools = tools
-        self._examples = examples
+        self._lessons = examples if isinstance(examples, Lessons) else Lessons(examples, tools)
         self._show = show
+        self._prompt = prompt or PlannerPrompt()
+        self._selector = selector or NearestExamples()
+
+    def but(
+        self,
+        *,
+        model: Model | None = None,
+        tools: ToolSet | None = None,
+        examples: Sequence[Example] | Lessons | None = None,
+    ) -> Planner:
+        """This planner with another model, other tools or other examples.
+
+        Raises:
+            ExampleError: an example has a mistake.
+        """
+        if model is None and tools is None and examples is None:
+            return self
+        return Planner(
+            model or self.model,
+            self._tools if tools is None else tools,
+            self._lessons if examples is None else examples,
+            self._show,
+            self._prompt,
+            self._selector,
+        )
 
     def shown(self, question: str, replan_because: str | None) -> ToolSet:
         """The tools that the model is shown when it is asked for a plan: all that its plans may call, or some."""
@@ -113,11 +156,29 @@ class Planner:
         Raises:
             UsageError: there is no grammar of these tools in that notation.
         """
-        examples = nearest(question, self._examples, k=_NEAREST_EXAMPLES) if self._examples else []
-        messages = planner_messages(question, shown.shapes, examples, replan=replan, notes=notes)
+        messages = await self.messages(question, shown=shown, replan=replan, notes=notes)
         grammar = None
         if dialect is not None:
             grammar = await plan_grammar_away(
                 shown, dialect=dialect, max_tasks=_GRAMMAR_TASKS, first_id=first_id, earlier_ids=earlier_ids
             )
         return call.stream(messages, grammar=grammar, stop=(END_OF_PLAN,), max_tokens=max_tokens)
+
+    async def messages(
+        self, question: str, *, shown: ToolSet, replan: ReplanContext | None = None, notes: str = ""
+    ) -> list[Message]:
+        """What the model is asked with; the arguments are those of `ask`."""
+        lessons = await self._chosen(question, again=replan is not None)
+        return self._prompt.messages(question, shown.shapes, lessons, replan=replan, notes=notes)
+
+    async def _chosen(self, question: str, *, again: bool) -> Sequence[Lesson]:
+        known = {lesson.example: lesson for lesson in self._lessons.of(self._tools, again=again)}
+        if not known:
+            return ()
+        examples = list(known)
+        try:
+            return [known[example] for example in await self._selector.choose(question, examples)]
+        except Exception:
+            # A selector may ask a server of embeddings; a plan is better asked for without it than not at all.
+            _logger.exception("examples are chosen by their words, because their selector failed")
+            return [known[example] for example in nearest(question, examples)]

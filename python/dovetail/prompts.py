@@ -6,26 +6,32 @@ What does not change from run to run comes first and is byte-identical, so that 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
+from dovetail.errors import UsageError
+from dovetail.lessons import END_OF_PLAN
+from dovetail.prompt_template import PromptTemplate
 from dovetail.replan_prompt import replan_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-    from dovetail.examples import Example
     from dovetail.grammar import ToolShape
+    from dovetail.lessons import Lesson
     from dovetail.models.protocol import Message
     from dovetail.replan_prompt import ReplanContext
 
-__all__ = ["END_OF_PLAN", "planner_messages", "signature", "tools_text"]
+__all__ = ["END_OF_PLAN", "ExamplesAs", "PlannerPrompt", "planner_messages", "signature", "tools_text"]
 
-END_OF_PLAN: Final = "<END_OF_PLAN>"
-"""Where a model stops when its plan is complete."""
+ExamplesAs = Literal["turns", "system"]
+"""Where examples stand: as turns of the chat before the question, or in the system prompt behind the tools."""
 
 _MAX_CHOICES: Final = 12
 _MAX_DEPTH: Final = 4
 
+_PLACES: Final = ("tools", "examples", "notes")
+_REQUIRED: Final = ("tools",)
 _PLANNER: Final = """\
 You answer a question by writing a plan of tool calls. Each line is one call: ID. tool(arguments)
 IDs count up from 1. $1 stands for the output of task 1 and may be used in any later task.
@@ -33,37 +39,85 @@ Calls that do not need each other run at the same time. The last line is join($N
 answer, or join() if somebody has to read the outputs first.
 
 Tools:
-"""
+$tools"""
+
+
+class PlannerPrompt:
+    """How a planner is asked.
+
+    Args:
+        template: the file of the system prompt, with the place ``$tools``, and ``$examples`` and ``$notes`` where these
+            are to stand; what has no place stands at the end. Dovetail's own if None.
+        examples_as: where examples stand; None for ``system`` if the template has a place for them, else ``turns``.
+
+    Raises:
+        UsageError: the file cannot be read, has a place that does not exist or no ``$tools``, or it has a place for
+            examples that are to be turns.
+    """
+
+    def __init__(self, template: str | Path | None = None, examples_as: ExamplesAs | None = None) -> None:
+        if template is None:
+            self._template = PromptTemplate(_PLANNER, places=_PLACES, required=_REQUIRED)
+        else:
+            self._template = PromptTemplate.read(template, places=_PLACES, required=_REQUIRED)
+        placed = "examples" in self._template
+        if examples_as not in (None, *get_args(ExamplesAs)):
+            raise UsageError(f"examples cannot be shown as {examples_as!r}; they can as {get_args(ExamplesAs)}")
+        if placed and examples_as == "turns":
+            raise UsageError(f"{template}: $examples is no place for examples that are shown as turns of the chat")
+        self._in_system = placed or examples_as == "system"
+
+    def messages(
+        self,
+        question: str,
+        tools: Sequence[ToolShape],
+        lessons: Sequence[Lesson] = (),
+        *,
+        replan: ReplanContext | None = None,
+        notes: str = "",
+    ) -> list[Message]:
+        """The chat that asks for a plan.
+
+        Args:
+            question: what the run is to answer.
+            tools: the tools that the plan may call, in MCP's shape.
+            lessons: examples to learn from, the most telling last.
+            replan: what the run knows already, if this is not its first plan.
+            notes: what the planner is told besides.
+        """
+        shown = _examples_text(lessons) if self._in_system and lessons else ""
+        given = {"tools": tools_text(tools), "examples": shown, "notes": notes}
+        system = self._template.filled(given)
+        for name in ("examples", "notes"):
+            if given[name] and name not in self._template:
+                system += f"\n\n{given[name]}"
+        messages: list[Message] = [{"role": "system", "content": system}]
+        for lesson in () if self._in_system else lessons:
+            messages.append({"role": "user", "content": _asked(lesson.example.question, lesson.replan)})
+            messages.append({"role": "assistant", "content": lesson.plan})
+        messages.append({"role": "user", "content": _asked(question, replan)})
+        return messages
 
 
 def planner_messages(
     question: str,
     tools: Sequence[ToolShape],
-    examples: Sequence[Example] = (),
+    lessons: Sequence[Lesson] = (),
     *,
     replan: ReplanContext | None = None,
     notes: str = "",
 ) -> list[Message]:
-    """The chat that asks for a plan.
+    """The chat that asks for a plan by Dovetail's own prompt: see `PlannerPrompt.messages`."""
+    return PlannerPrompt().messages(question, tools, lessons, replan=replan, notes=notes)
 
-    Args:
-        question: what the run is to answer.
-        tools: the tools that the plan may call, in MCP's shape.
-        examples: plans to learn from, the most telling last.
-        replan: what the run knows already, if this is not its first plan.
-        notes: what the planner is told besides, behind what does not change.
-    """
-    system = _PLANNER + tools_text(tools) + (f"\n\n{notes}" if notes else "")
-    messages: list[Message] = [{"role": "system", "content": system}]
-    for example in examples:
-        plan = example.plan.removesuffix(END_OF_PLAN).rstrip() + END_OF_PLAN
-        messages.append({"role": "user", "content": example.question})
-        messages.append({"role": "assistant", "content": plan})
-    content = question
-    if replan is not None:
-        content += f"\n\n{replan_text(replan)}"
-    messages.append({"role": "user", "content": content})
-    return messages
+
+def _asked(question: str, replan: ReplanContext | None) -> str:
+    return question if replan is None else f"{question}\n\n{replan_text(replan)}"
+
+
+def _examples_text(lessons: Sequence[Lesson]) -> str:
+    shown = [f"Question: {_asked(lesson.example.question, lesson.replan)}\n{lesson.plan}" for lesson in lessons]
+    return "\n\n".join(["Examples:", *shown])
 
 
 def signature(tool: ToolShape, choices: dict[str, str] | None = None) -> str:

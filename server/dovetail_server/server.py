@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection
 from dovetail.engine import Engine
 from dovetail.errors import UsageError
 from dovetail.examples import gather_examples
+from dovetail.lessons import Lessons
 from dovetail.models.provider import open_beside
 from dovetail.policy_file import Policies, read_policies
 from dovetail.prices import read_prices
@@ -110,7 +111,7 @@ class Server:
                 own,
                 next(iter(self._models.values())),
                 joiner=joiner,
-                examples=gather_examples(settings.tools, settings.examples),
+                examples=Lessons(gather_examples(settings.tools, settings.examples), own, awaits_tools=True),
                 limits=settings.limits(),
                 prices=None if settings.prices is None else read_prices(settings.prices),
                 require_approval=settings.require_approval,
