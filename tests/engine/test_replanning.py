@@ -153,6 +153,16 @@ async def test_a_repair_that_makes_the_same_mistake_again_is_the_last() -> None:
     assert "Nothing more can be looked up" in model.asked[2][-1]["content"]
 
 
+async def test_a_mistake_that_comes_back_in_a_later_plan_is_repaired_again() -> None:
+    broken, mended = plan('1. length("abc")', "2. nothing()", "3. join()"), plan('4. length("four")', "5. join()")
+    model = ScriptedModel(
+        broken, mended, "Action: Replan(more)", plan("6. nothing()", "7. join()"), plan("8. join($4)"), finish("x")
+    )
+    events = await run([length], model, limits=Limits(max_replans=9))
+    assert causes(events) == [CAUSE.CAUSE_INVALID_TASKS, CAUSE.CAUSE_JOINER, CAUSE.CAUSE_INVALID_TASKS]
+    assert facts(events, "run_answered")[0].answer == "4"
+
+
 async def test_repairs_count_as_replans() -> None:
     model = ScriptedModel(
         plan('1. length("abc")', "2. nothing()", "3. join()"),

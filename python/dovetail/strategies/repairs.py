@@ -11,7 +11,7 @@ from dovetail.strategies.planning import Want
 from dovetail.v1 import ReplanRequested
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from dovetail import _core
     from dovetail.execution import Execution
@@ -41,8 +41,11 @@ class Repairs:
 
     def __init__(self, execution: Execution) -> None:
         self._execution = execution
-        self._mistakes: frozenset[str] | None = None
-        self._seen = (0, 0)
+        # Of the plan that was repaired last: its number, and what was wrong with it.
+        self._mistakes: tuple[int, frozenset[str]] = (0, frozenset())
+        # The plans so far by their numbers, and how many errors of each have been dealt with.
+        self._plans: dict[int, Plan] = {}
+        self._dealt_with: dict[int, int] = {}
         self.vain = False
 
     def wanted(self, plan: Plan) -> Want | None:
@@ -50,20 +53,25 @@ class Repairs:
 
         A plan that names its answer, and whose answer is still to be had, needs none.
         """
-        taken = self._seen[1] if self._seen[0] == plan.number else 0
-        self._seen = (plan.number, len(plan.errors))
-        errors = [error for error in plan.errors[taken:] if _is_mistake(error)]
+        self._plans[plan.number] = plan
+        errors = [error for known in self._plans.values() for error in self._new_errors(known) if _is_mistake(error)]
         if not errors or plan.shortfall is not None or self._answer_may_come(plan):
             return None
         mistakes = frozenset(_mistake(error) for error in errors)
-        self.vain = mistakes == self._mistakes
-        self._mistakes = mistakes
+        self.vain = self._mistakes == (plan.number - 1, mistakes)
+        self._mistakes = (plan.number, mistakes)
         reason = "; ".join(f"{_place(error)}: {error.code}: {error.message}" for error in errors)
         return Want(
             bounded(f"the plan has calls that cannot be made: {reason}", _MOST_REASON),
             ReplanRequested.CAUSE_INVALID_TASKS,
             list(self._broken(plan, errors)),
         )
+
+    def _new_errors(self, plan: Plan) -> Sequence[_core.Diagnostic]:
+        """Those found since this was last asked: also of an earlier plan, whose tasks may have run on."""
+        dealt_with = self._dealt_with.get(plan.number, 0)
+        self._dealt_with[plan.number] = len(plan.errors)
+        return plan.errors[dealt_with:]
 
     def _answer_may_come(self, plan: Plan) -> bool:
         if plan.answer_task is None:
@@ -79,13 +87,12 @@ class Repairs:
             task = None if error.task_id is None else progress.task(error.task_id)
             if task is not None:
                 roots.add(task.task_id)
-            line = plan.excerpt(error.line, error.column) if task is None or task.plan == plan.number else ""
-            shown = line or (f"{task.task_id}. {task.tool}(…)" if task is not None else _place(error))
-            yield BrokenTask(shown, error.task_id, f"{error.code}: {error.message}")
+            of_plan = plan if task is None else self._plans[task.plan]
+            line = of_plan.excerpt(error.line, error.column)
+            yield BrokenTask(line or _place(error), error.task_id, f"{error.code}: {error.message}")
         for task in progress.tasks:
             if task.because in roots:
-                line = plan.excerpt(task.line) if task.plan == plan.number else ""
-                yield BrokenTask(line or f"{task.task_id}. {task.tool}(…)", task.task_id)
+                yield BrokenTask(self._plans[task.plan].excerpt(task.line), task.task_id)
 
 
 def _is_mistake(error: _core.Diagnostic) -> bool:
