@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from dovetail.executor import Executor
     from dovetail.limits import Limits
     from dovetail.models.provider import open_model
+    from dovetail.prices import Price
     from dovetail.runs import Run
     from dovetail.secret import Secret
     from dovetail.tool_set import ToolSet
@@ -57,6 +58,7 @@ __all__ = [
     "ModelError",
     "NotFoundError",
     "NotPossibleError",
+    "Price",
     "Reject",
     "RemoteRun",
     "RetryableError",
@@ -85,6 +87,7 @@ _MODULES = {
     "Example": "examples",
     "Executor": "executor",
     "Limits": "limits",
+    "Price": "prices",
     "Reject": "approvals",
     "RemoteRun": "client",
     "Run": "runs",

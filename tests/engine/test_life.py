@@ -312,6 +312,7 @@ def test_the_public_names_are_these() -> None:
         "ModelError",
         "NotFoundError",
         "NotPossibleError",
+        "Price",
         "Reject",
         "RemoteRun",
         "RetryableError",
