@@ -71,7 +71,7 @@ class PlanReader:
         self._task = asyncio.create_task(self._read(text, plan))
         self._task.add_done_callback(self._done)
         await plan.closed
-        if text.call is not None and text.call.failure is not None and not plan.tasks:
+        if text.call.failure is not None and not plan.tasks:
             raise StoppedError(text.call.failure.reason, text.call.failure.message)
         return plan
 
@@ -99,9 +99,9 @@ class PlanReader:
             pass  # the plan is closed, and its model goes on and on
         finally:
             call = text.call
-            cut_off = call is not None and call.cut_off and not plan.closed.done()
+            cut_off = call.cut_off and not plan.closed.done()
             if cut_off:
-                why = call.failure.message if call and call.failure else "the model reached its limit of tokens"
+                why = call.failure.message if call.failure else "the model reached its limit of tokens"
                 plan.shortfall = f"the plan was cut off: {why}"
             steps = machine.finish(cut_off=cut_off)
             if text.is_turn:  # it ends without a join(), and need not make calls
@@ -109,8 +109,7 @@ class PlanReader:
             elif call.failure is not None:  # that says it: that there is no plan is no second one
                 steps = _without(steps, "empty_plan")
             follow(steps, unrecorded)
-            if call is not None:
-                self._books.model_call_ended(call)
+            self._books.model_call_ended(call)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or (error := task.exception()) is None:

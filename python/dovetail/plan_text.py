@@ -26,8 +26,8 @@ class PlanText(Protocol):
         ...
 
     @property
-    def call(self) -> ModelCall | None:
-        """The call of the model; None if the text is made of calls that were asked for one by one."""
+    def call(self) -> ModelCall:
+        """The call of the model; with a grammar that is refused, the latest."""
         ...
 
     @property
