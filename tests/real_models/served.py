@@ -12,17 +12,22 @@ from vllm_alike import VllmAlike
 from vllm_place import SMOLLM2
 from vllm_process import VllmProcess
 
+from dovetail.demo import EXAMPLES
+from dovetail.model_call import ModelCall
 from dovetail.models import Completion
 from dovetail.models.local import LocalModel
 from dovetail.models.vllm import VllmModel
+from dovetail.planner import Planner, ToolShow
+from dovetail.v1 import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from dovetail.models import GrammarDialect, Message, Model
+    from dovetail.tool_set import ToolSet
 
-__all__ = ["ALIKE", "HELLO", "LLAMA", "MAX_QUEUED", "VLLM", "Served", "answer", "serving"]
+__all__ = ["ALIKE", "HELLO", "LLAMA", "MAX_QUEUED", "VLLM", "Served", "answer", "serving", "write_plan"]
 
 ALIKE: Final = pytest.param("alike", id="alike")
 LLAMA: Final = pytest.param("llama.cpp", id="llama.cpp", marks=pytest.mark.local_model)
@@ -95,3 +100,23 @@ async def answer(model: Model, messages: list[Message] = HELLO, **options: Any) 
     completion = items.pop()
     assert isinstance(completion, Completion)
     return "".join(str(item) for item in items), completion
+
+
+async def write_plan(model: Model, tools: ToolSet, question: str, *, max_tokens: int) -> tuple[str, bool]:
+    """A plan as a run asks for it, under its grammar; its text, and whether it was cut off."""
+    call = ModelCall(model, Purpose.PURPOSE_PLAN, 1)
+    planner = Planner(model, tools, EXAMPLES, ToolShow())
+    pieces = await planner.ask(
+        call,
+        question,
+        shown=tools,
+        first_id=1,
+        earlier_ids=(),
+        dialect=model.grammar_dialects[0],
+        replan=None,
+        notes="",
+        max_tokens=max_tokens,
+    )
+    text = "".join([piece async for piece in pieces])
+    assert call.failure is None, call.failure
+    return text, call.cut_off

@@ -6,14 +6,12 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import pytest
-from served import ALIKE, HELLO, LLAMA, VLLM, Served, answer, serving
+from served import ALIKE, HELLO, LLAMA, VLLM, Served, answer, serving, write_plan
 
 from dovetail import Engine, Limits, _core
 from dovetail.demo import EXAMPLES, QUESTIONS, TOOLS
 from dovetail.errors import ModelError
-from dovetail.grammar import plan_grammar
 from dovetail.models import Grammar
-from dovetail.prompts import planner_messages
 from dovetail.tool_set import ToolSet
 from dovetail.v1 import FailureReason, RunState, Severity
 
@@ -89,11 +87,9 @@ async def test_a_grammar_that_is_none_is_refused_and_hurts_nobody_else(served: S
 
 async def test_a_plan_under_its_grammar_compiles_without_an_error(served: Served) -> None:
     tools = ToolSet.of(TOOLS)
-    messages = planner_messages("How many people live in Peru and Chile?", tools.shapes, EXAMPLES[:2])
-    grammar = plan_grammar(tools, dialect=served.dialect)
     machine = _core.Machine(tools.core)
-    text, completion = await answer(served.open(), messages, grammar=grammar, max_tokens=600)
-    steps = [*machine.feed(text), *machine.finish(cut_off=completion.finish_reason == "length")]
+    text, cut_off = await write_plan(served.open(), tools, "How many people live in Peru and Chile?", max_tokens=600)
+    steps = [*machine.feed(text), *machine.finish(cut_off=cut_off)]
     assert any(isinstance(step, _core.Planned) for step in steps), text
     assert not [step for step in steps if isinstance(step, _core.Diagnostic) and step.severity == "error"], text
 

@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from served import write_plan
 from vllm_place import ENGINE_OPTIONS, ENVIRONMENT, SMOLLM2
 from vllm_process import kill_engine_of
 
 from dovetail import Engine, _core
 from dovetail.demo import EXAMPLES, QUESTIONS, TOOLS
 from dovetail.errors import ModelError, UsageError
-from dovetail.grammar import plan_grammar
 from dovetail.models import Completion, Grammar
 from dovetail.models.vllm_engine import VllmEngineModel
-from dovetail.prompts import planner_messages
 from dovetail.tool_set import ToolSet
 from dovetail.v1 import FailureReason
 
@@ -140,14 +139,9 @@ async def test_streams_are_written_together(model: VllmEngineModel) -> None:
 
 async def test_a_plan_under_its_grammar_compiles_without_an_error(model: VllmEngineModel) -> None:
     tools = ToolSet.of(TOOLS)
-    text, completion = await _answer(
-        model,
-        planner_messages("How many people live in Peru and Chile?", tools.shapes, EXAMPLES[:2]),
-        grammar=plan_grammar(tools, dialect="ebnf"),
-        max_tokens=1500,
-    )
     machine = _core.Machine(tools.core)
-    steps = [*machine.feed(text), *machine.finish(cut_off=completion.finish_reason == "length")]
+    text, cut_off = await write_plan(model, tools, "How many people live in Peru and Chile?", max_tokens=600)
+    steps = [*machine.feed(text), *machine.finish(cut_off=cut_off)]
     assert any(isinstance(step, _core.Planned) for step in steps), text
     assert not [step for step in steps if isinstance(step, _core.Diagnostic) and step.severity == "error"], text
 
