@@ -105,7 +105,7 @@ def test_a_name_is_a_tool_a_function_or_a_list(tmp_path: Path, name: str, names:
 
 
 def test_the_builtin_tools_are_a_module() -> None:
-    assert _names("dovetail.builtin") == ["math", "search"]
+    assert _names("dovetail.builtin") == ["ask", "math", "search"]
     assert _names("dovetail.builtin:search") == ["search"]
 
 
@@ -120,7 +120,7 @@ def test_the_builtin_tools_are_a_module() -> None:
         ("", r"neither a module nor a path"),
         ("json", r"the module json has no tools; put @tool above its functions, or name one: json:function"),
         ("dovetail.builtin:serch", r"dovetail.builtin has no 'serch'; did you mean search or search_in\?"),
-        ("dovetail.builtin:zzz", r"dovetail.builtin has no 'zzz'; did you mean math or search"),
+        ("dovetail.builtin:zzz", r"dovetail.builtin has no 'zzz'; did you mean ask or math or search"),
     ],
 )
 def test_what_leads_nowhere_is_a_usage_error_with_a_remedy(spec: str, message: str) -> None:
