@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
+from dovetail.errors import UsageError
 from dovetail.examples import Example
 from dovetail.joiner_prompt import joiner_messages
 from dovetail.lessons import Lesson
 from dovetail.observations import Observation, observed
-from dovetail.prompts import END_OF_PLAN, planner_messages, signature
+from dovetail.prompt_template import PromptTemplate
+from dovetail.prompts import END_OF_PLAN, PlannerPrompt, planner_messages, signature
 from dovetail.replan_prompt import BrokenTask, ReplanContext
 
 TOOLS = [
@@ -197,3 +202,58 @@ def test_a_schema_that_contains_itself_has_a_signature() -> None:
         "$defs": {"T": {"type": "array", "items": {"$ref": "#/$defs/T"}}},
     }
     assert signature({"name": "f", "inputSchema": root}).startswith("f(x: [[")
+
+
+def test_the_stable_part_is_the_same_bytes_for_runs_questions_replans_notes_and_processes() -> None:
+    replan = ReplanContext([Observation(1, "search", "{}", "[]")], "nothing was found", 2)
+    lesson = Lesson(Example("a?", '1. search("a")\n2. join()'))
+    planner = [
+        planner_messages("one?", TOOLS),
+        planner_messages("two?", TOOLS, [lesson]),
+        planner_messages("two?", TOOLS, replan=replan),
+        planner_messages("two?", TOOLS, [lesson], replan=replan, notes="Today is Monday."),
+        PlannerPrompt(examples_as="system").messages("two?", TOOLS, [lesson], notes="Today is Tuesday."),
+    ]
+    joiner = [
+        joiner_messages("one?", []),
+        joiner_messages("two?", [Observation(1, "f", "{}", "1")], must_answer=True, cite=True),
+        joiner_messages("two?", [], answer_schema="{}", notes="Today is Monday."),
+    ]
+    for asked in (planner, joiner):
+        stable = asked[0][0]["content"].encode()
+        assert [messages[0]["role"] for messages in asked] == ["system"] * len(asked)
+        assert all(messages[0]["content"].encode().startswith(stable) for messages in asked)
+    code = (
+        "import sys, json; from dovetail.prompts import planner_messages;"
+        "print(planner_messages('x?', json.load(sys.stdin))[0]['content'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=json.dumps(TOOLS),
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.rstrip("\n") == planner[0][0]["content"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("$tools\n\n$note", r"^<prompt>:3:1: there is no \$note; there are \$tools, \$notes; \$\$ is a dollar"),
+        ("a ${tool}", r"^<prompt>:1:3: there is no \$tool"),
+        ("$tools\n and $tools", r"^<prompt>:2:6: \$tools stands here a second time"),
+        ("a\nb", r"^<prompt>:2: the prompt ends without \$tools"),
+    ],
+)
+def test_a_place_that_is_unknown_missing_or_there_twice_is_an_error_with_its_line(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        PromptTemplate(text, places=("tools", "notes"), required=("tools",))
+
+
+def test_what_is_filled_into_a_template_is_never_read_as_one() -> None:
+    template = PromptTemplate("$1 $$ ${tools}, ${2} {notes} %s $N $notes.", places=("tools", "notes"))
+    filled = template.filled({"tools": "$notes {0} $$", "notes": "$tools"})
+    assert filled == "$1 $ $notes {0} $$, ${2} {notes} %s $N $tools."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from dovetail.errors import UsageError
 
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
     from dovetail.examples import Example
 
-__all__ = ["AllExamples", "EmbeddedExamples", "ExampleSelector", "NearestExamples", "nearest"]
+__all__ = ["SHOWN_EXAMPLES", "AllExamples", "EmbeddedExamples", "ExampleSelector", "NearestExamples", "nearest"]
+
+SHOWN_EXAMPLES: Final = 2
+"""How many examples are shown if nothing is said of it: small models are carried by two that are near."""
 
 
 class ExampleSelector(Protocol):
@@ -49,7 +52,7 @@ class NearestExamples:
         UsageError: ``k`` is below 1.
     """
 
-    def __init__(self, k: int = 2) -> None:
+    def __init__(self, k: int = SHOWN_EXAMPLES) -> None:
         self._k = _counted(k)
 
     async def choose(self, question: str, examples: Sequence[Example]) -> Sequence[Example]:
@@ -68,7 +71,9 @@ class EmbeddedExamples:
         UsageError: ``k`` is below 1.
     """
 
-    def __init__(self, embed: Callable[[Sequence[str]], Awaitable[Sequence[Sequence[float]]]], k: int = 2) -> None:
+    def __init__(
+        self, embed: Callable[[Sequence[str]], Awaitable[Sequence[Sequence[float]]]], k: int = SHOWN_EXAMPLES
+    ) -> None:
         self._embed = embed
         self._k = _counted(k)
         self._known: dict[str, Sequence[float]] = {}
@@ -92,7 +97,7 @@ class EmbeddedExamples:
         return _best(examples, scores, self._k)
 
 
-def nearest(question: str, examples: Sequence[Example], k: int = 2) -> list[Example]:
+def nearest(question: str, examples: Sequence[Example], k: int = SHOWN_EXAMPLES) -> list[Example]:
     """The ``k`` examples whose questions share the most telling words with this one, the most similar last.
 
     Of equally similar examples the earlier ones are chosen.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dovetail.retrieval import Retriever
     from dovetail.tool_set import ToolSet
 
-__all__ = ["MAX_TOOLS_SHOWN", "Planner", "ToolShow"]
+__all__ = ["MAX_TOOLS_SHOWN", "Planner", "ToolShow", "chosen_lessons"]
 
 MAX_TOOLS_SHOWN = 40
 
@@ -168,17 +168,30 @@ class Planner:
         self, question: str, *, shown: ToolSet, replan: ReplanContext | None = None, notes: str = ""
     ) -> list[Message]:
         """What the model is asked with; the arguments are those of `ask`."""
-        lessons = await self._chosen(question, again=replan is not None)
+        again = replan is not None
+        lessons = await chosen_lessons(question, self._lessons, self._tools, self._selector, again=again)
         return self._prompt.messages(question, shown.shapes, lessons, replan=replan, notes=notes)
 
-    async def _chosen(self, question: str, *, again: bool) -> Sequence[Lesson]:
-        known = {lesson.example: lesson for lesson in self._lessons.of(self._tools, again=again)}
-        if not known:
-            return ()
-        examples = list(known)
-        try:
-            return [known[example] for example in await self._selector.choose(question, examples)]
-        except Exception:
-            # A selector may ask a server of embeddings; a plan is better asked for without it than not at all.
-            _logger.exception("examples are chosen by their words, because their selector failed")
-            return [known[example] for example in nearest(question, examples)]
+
+async def chosen_lessons(
+    question: str, lessons: Lessons, tools: ToolSet, selector: ExampleSelector, *, again: bool = False
+) -> Sequence[Lesson]:
+    """The examples that a planner is shown.
+
+    Args:
+        question: what the run is to answer.
+        lessons: all that there are.
+        tools: the tools of the run.
+        selector: what chooses. If it fails, those nearest by their words are chosen.
+        again: whether another plan is wanted.
+    """
+    known = {lesson.example: lesson for lesson in lessons.of(tools, again=again)}
+    if not known:
+        return ()
+    examples = list(known)
+    try:
+        return [known[example] for example in await selector.choose(question, examples)]
+    except Exception:
+        # A selector may ask a server of embeddings; a plan is better asked for without it than not at all.
+        _logger.exception("examples are chosen by their words, because their selector failed")
+        return [known[example] for example in nearest(question, examples)]

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, field_validator
 from dovetail.answer_schema import read_answer_schema
 from dovetail.limits import Limits
 from dovetail.models.protocol import GrammarDialect  # noqa: TC001 - pydantic reads the annotations
+from dovetail.prompts import ExamplesAs  # noqa: TC001 - pydantic reads the annotations
 from dovetail.run_options import RunOptions, StrategyName
 from dovetail.setting_layers import LayeredSettings, Names, split_names
 
@@ -24,7 +25,7 @@ _LIMITS = ("deadline", "max_replans", "max_tasks", "max_parallel_calls", "max_to
 class Settings(LayeredSettings):
     """What the command line is told. None stands for what is left to Dovetail or to the provider."""
 
-    files = frozenset({"answer_schema", "examples", "policies", "prices"})
+    files = frozenset({"answer_schema", "examples", "prompt", "policies", "prices"})
     options = {"max_parallel_calls": "--max-parallel", "examples": "--example"}  # noqa: RUF012 - see the base
 
     model: str | None = None
@@ -56,6 +57,12 @@ class Settings(LayeredSettings):
     """How many tools the planner is shown; of more, the most relevant."""
     examples: Names = ()
     """Files of examples."""
+    max_examples: int | None = Field(None, gt=0, lt=2**31)
+    """How many examples the planner is shown; of more, the nearest to the question."""
+    examples_as: ExamplesAs | None = None
+    """Where examples stand in the prompt."""
+    prompt: Path | None = None
+    """The file of the planner's prompt (see `dovetail.prompts.PlannerPrompt`)."""
     strategy: StrategyName | None = None
     """How answers are found; ``compile`` if None."""
     answer_schema: Path | None = None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dovetail.errors import UsageError
 from dovetail.examples import Example
+from dovetail.lessons import ExampleError, Lessons
 from dovetail.limits import Limits
 from dovetail.run_options import RunOptions, StrategyName, strategy_to_wire
 from dovetail.strategies import STRATEGIES
@@ -45,7 +46,7 @@ class Order:
     tools: ToolSet
     client_tools: ClientTools | None
     model: Model
-    examples: Sequence[Example] | None
+    examples: Lessons | None
     limits: Limits
     options: RunOptions
     metadata: Mapping[str, str] | None
@@ -92,7 +93,7 @@ class OrderDesk:
             tools=tools,
             client_tools=client_tools,
             model=model,
-            examples=_examples(request.examples) if request.examples else None,
+            examples=_examples(request.examples, tools) if request.examples else None,
             limits=self._bounded(request.limits, options.strategy) if request.HasField("limits") else self._limits,
             options=options,
             metadata=metadata,
@@ -186,7 +187,7 @@ def _check_metadata(metadata: Mapping[str, str]) -> None:
         raise Refusal.invalid_field("metadata", f"has {size:,} bytes; there may be {_MOST_METADATA_BYTES:,}")
 
 
-def _examples(given: Sequence[v1.PlanExample]) -> list[Example]:
+def _examples(given: Sequence[v1.PlanExample], tools: ToolSet) -> Lessons:
     if len(given) > _MOST_EXAMPLES:
         raise Refusal.invalid_field("examples", f"there are {len(given)}; there may be {_MOST_EXAMPLES}")
     size = 0
@@ -197,4 +198,8 @@ def _examples(given: Sequence[v1.PlanExample]) -> list[Example]:
         size += len(one.question.encode()) + len(one.plan.encode())
     if size > _MOST_EXAMPLE_BYTES:
         raise Refusal.invalid_field("examples", f"have {size:,} bytes; there may be {_MOST_EXAMPLE_BYTES:,}")
-    return [Example(one.question, one.plan) for one in given]
+    try:
+        return Lessons((Example(one.question, one.plan) for one in given), tools)
+    except ExampleError as error:
+        what = f"line {error.line}, column {error.column}: {error.what}"
+        raise Refusal.invalid_field(f"examples[{error.number - 1}].{error.part}", what) from None

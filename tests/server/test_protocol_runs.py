@@ -68,6 +68,15 @@ BAD = [
     (request(examples=[v1.PlanExample(question="q", plan="p" * 262_144)]), "examples"),
     (request(examples=[v1.PlanExample(question="q", plan="p"), v1.PlanExample(question="q")]), "examples[1].plan"),
     (request(examples=[v1.PlanExample(plan="p")]), "examples[0].question"),
+    (
+        request(
+            examples=[
+                v1.PlanExample(question="q", plan=PLAN),
+                v1.PlanExample(question="q", plan="1. blob(3\n2. join()"),
+            ]
+        ),
+        "examples[1].plan",
+    ),
     (request(metadata={str(i): "" for i in range(65)}), "metadata"),
     (request(metadata={"a": "x" * 16_384}), "metadata"),
     (request(limits=v1.Limits(deadline=Duration(seconds=-1))), "limits.deadline"),

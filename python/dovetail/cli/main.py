@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from dovetail.cli import approve, cancel, demo, executor, grammar, mcp, plan, reject, run, runs, tools, watch
+from dovetail.cli import approve, cancel, demo, executor, grammar, mcp, plan, prompt, reject, run, runs, tools, watch
 from dovetail.cli.arguments import Parser
 from dovetail.cli.exits import BROKEN_PIPE, FAILED, INTERRUPTED, USAGE, abandon_output, complain, is_closed_pipe
 from dovetail.errors import ServerError, UsageError
@@ -76,6 +76,7 @@ def _parser(wanted: str) -> Parser:
         ("run", run, run.run),
         ("plan", plan, plan.plan),
         ("grammar", grammar, grammar.grammar),
+        ("prompt", prompt, prompt.prompt),
         ("demo", demo, demo.demo),
         ("executor", executor, executor.executor),
         ("mcp", mcp, mcp.mcp),

@@ -39,6 +39,9 @@ _NOT_AT_A_SERVER = {
     "deny": "--deny",
     "require_approval": "--require-approval",
     "max_tools": "--max-tools",
+    "max_examples": "--max-examples",
+    "examples_as": "--examples-as",
+    "prompt": "--prompt",
     "policies": "--policies",
     "prices": "--prices",
 }

@@ -56,6 +56,9 @@ ENGINE_SETTINGS = (
     "require_approval",
     "max_tools",
     "examples",
+    "max_examples",
+    "examples_as",
+    "prompt",
     "strategy",
     "answer_schema",
     "cite",
@@ -107,6 +110,9 @@ def add_engine_arguments(parser: Parser) -> None:
         metavar="FILE",
         help="questions and their plans, to learn from; may be repeated",
     )
+    add("--max-examples", type=int, metavar="N", help="of more examples, show the planner the nearest (2)")
+    add("--examples-as", metavar="WHERE", help="turns (of the chat; default), or system (behind the tools)")
+    add("--prompt", metavar="FILE", help="the planner's prompt, a template with the place $tools")
     add(
         "--strategy",
         metavar="NAME",

@@ -12,11 +12,13 @@ from dovetail.cli.questions import Questions
 from dovetail.cli.showing import show
 from dovetail.engine import Engine
 from dovetail.errors import UsageError
+from dovetail.example_selection import SHOWN_EXAMPLES, NearestExamples
 from dovetail.examples import gather_examples
 from dovetail.models.provider import open_beside
 from dovetail.planner import MAX_TOOLS_SHOWN
 from dovetail.policy_file import read_policies
 from dovetail.prices import read_prices
+from dovetail.prompts import PlannerPrompt
 from dovetail.tool_set import ToolSet
 
 if TYPE_CHECKING:
@@ -69,6 +71,8 @@ class Session:
                 planner,
                 joiner=joiner,
                 examples=gather_examples(specs, settings.examples),
+                example_selector=NearestExamples(settings.max_examples or SHOWN_EXAMPLES),
+                prompt=PlannerPrompt(settings.prompt, settings.examples_as),
                 limits=settings.limits(),
                 prices=None if settings.prices is None else read_prices(settings.prices),
                 options=settings.run_options(),

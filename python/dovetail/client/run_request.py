@@ -32,10 +32,14 @@ def run_request(
     """The request for a run; see `Client.create` for what its fields mean.
 
     Raises:
-        UsageError: the tools are one text and no list.
+        UsageError: the tools are one text and no list, or an example goes on from earlier tasks.
     """
     if isinstance(tools, str):
         raise UsageError(f"tools is the text {tools!r}; give a list of the names of the server's tools")
+    examples = list(examples)
+    for number, example in enumerate(examples, start=1):
+        if example.earlier:
+            raise UsageError(f"example {number} goes on from earlier tasks: only an engine and its settings take those")
     return v1.CreateRunRequest(
         # Chosen here and not by the server, so that the request can be repeated.
         run_id=str(uuid.uuid4()) if run_id is None else run_id,
