@@ -26,7 +26,6 @@ from dovetail.prompts import PlannerPrompt
 from dovetail.run_options import RunOptions
 from dovetail.runs import Run
 from dovetail.secret import check_secrets
-from dovetail.strategies import choose_strategy
 from dovetail.tool_set import ToolSet
 
 if TYPE_CHECKING:
@@ -114,7 +113,6 @@ class Engine:
         self._options = options or RunOptions(
             strategy=strategy, cite=cite, notes=notes, replan_on_failure=replan_on_failure
         ).but(answer_schema=answer_schema)
-        choose_strategy(self._options.strategy)
         # Compiling the schemas now lets a bad one fail here and not in the first run.
         _ = self._tools.core
         self._opened: list[Model] = []
