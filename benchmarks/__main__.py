@@ -15,7 +15,7 @@ from benchmarks.rounds import Settings
 _BENCHMARKS = (
     *("parser", "dispatch", "makespan", "startup", "decoder", "runs"),
     *("delivery", "remote_calls", "grpc_runs", "many_runs", "spread", "stalled", "policies", "processes", "grammar"),
-    *("model_plans", "replanning"),
+    *("model_plans", "replanning", "prompts"),
 )
 _README = Path(__file__).with_name("README.md")
 _BEGIN, _END = "<!-- results -->", "<!-- end of results -->"

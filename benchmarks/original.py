@@ -74,6 +74,16 @@ class Original:
         fed = {int(task_id): at for task_id, at in answer["fed"].items()}
         return OriginalRun(answer["began"], answer["ended"], fed, answer["entered"])
 
+    def prompt(self, descriptions: list[str], examples: str) -> str:
+        """Its planner's system prompt.
+
+        Args:
+            descriptions: what it is told of each tool.
+            examples: questions and plans, as it shows them.
+        """
+        text: str = self._ask({"do": "prompt", "descriptions": descriptions, "examples": examples})["text"]
+        return text
+
     def close(self) -> None:
         """End its process."""
         self._process.communicate()

@@ -68,6 +68,12 @@ async def _run(pieces: list[tuple[float, str, list[int]]]) -> dict[str, Any]:
     return {"began": began, "ended": ended, "fed": fed, "entered": entered}
 
 
+def _prompt(descriptions: list[str], examples: str) -> dict[str, Any]:
+    planner = import_module("src.llm_compiler.planner")
+    tools = [SimpleNamespace(name=text.partition("(")[0], description=text) for text in descriptions]
+    return {"text": planner.generate_llm_compiler_prompt(tools=tools, example_prompt=examples, is_replan=False)}
+
+
 def main() -> None:
     """Answer requests until there are none."""
     # The original prints; its answers must not be mixed with ours.
@@ -80,6 +86,8 @@ def main() -> None:
         answer: dict[str, Any] = {}
         if request["do"] == "parse":
             answer = _parse(request["pieces"])
+        elif request["do"] == "prompt":
+            answer = _prompt(request["descriptions"], request["examples"])
         elif request["do"] == "run":
             answer = asyncio.run(_run(request["pieces"]))
         answers.write(json.dumps(answer) + "\n")
