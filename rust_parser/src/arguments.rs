@@ -1,9 +1,11 @@
 //! Reads the arguments of a call from its tokens: Python and JSON literals, names, and references.
 
+mod json;
 mod string;
 
 use serde_json::{Map, Value};
 
+pub(crate) use self::json::{ReadMember, ReadTask, read_member, read_task};
 use crate::literal::literal;
 use crate::reference::{read_reference, read_string};
 use crate::step::{Code, TaskId};
@@ -60,10 +62,27 @@ struct Reader<'r, F> {
     hints: Vec<Remark>,
 }
 
+/// A member of an object.
+struct Member {
+    key: String,
+    value: Template,
+    offset: usize,
+    value_offset: usize,
+    /// The task that the value, a string, names though there is none.
+    names_no_task: Option<TaskId>,
+}
+
 type Read<T> = Result<T, Remark>;
 
 fn fault<T>(code: Code, offset: usize, message: impl Into<String>) -> Read<T> {
     Err(Remark { code, offset, message: message.into() })
+}
+
+fn unknown_reference(task_id: TaskId, offset: usize) -> Remark {
+    let message = format!(
+        "${task_id} names no earlier task; a reference names a task written before it (for the text itself write \"$${task_id}\")"
+    );
+    Remark { code: Code::UnknownReference, offset, message }
 }
 
 impl<F: Fn(TaskId) -> bool> Reader<'_, F> {
@@ -178,27 +197,42 @@ impl<F: Fn(TaskId) -> bool> Reader<'_, F> {
     }
 
     fn object(&mut self, depth: usize) -> Read<Template> {
-        let mut members: Vec<(String, Template)> = Vec::new();
+        let members = self.members(depth)?;
+        Ok(collect_object(members.into_iter().map(|member| (member.key, member.value)).collect()))
+    }
+
+    /// The members of an object, behind its opening brace.
+    fn members(&mut self, depth: usize) -> Read<Vec<Member>> {
+        let mut members = Vec::new();
         loop {
             if self.closes(b'}')? {
-                return Ok(collect_object(members));
+                return Ok(members);
             }
+            let offset = self.peek().map_or(self.text.len(), |token| token.start);
             let key = self.key()?;
-            if !self.take_if(Kind::Colon) {
-                let offset = self.peek().map_or(self.text.len(), |token| token.start);
-                return fault(Code::BadSyntax, offset, format!("expected ':' after the key {:?}", clip(&key, 40)));
-            }
+            self.expect_colon(&key)?;
+            let first = self.peek();
+            let names_no_task = first.and_then(|token| self.names_no_task(token));
+            let value_offset = first.map_or(offset, |token| token.start);
             let value = self.value(depth + 1)?;
-            members.push((key, value));
+            members.push(Member { key, value, offset, value_offset, names_no_task });
             if !self.take_if(Kind::Comma) {
                 if self.closes(b'}')? {
-                    return Ok(collect_object(members));
+                    return Ok(members);
                 }
                 if let Some(token) = self.peek() {
                     return self.unexpected(token, "a comma or '}'");
                 }
             }
         }
+    }
+
+    fn expect_colon(&mut self, key: &str) -> Read<()> {
+        if self.take_if(Kind::Colon) {
+            return Ok(());
+        }
+        let offset = self.peek().map_or(self.text.len(), |token| token.start);
+        fault(Code::BadSyntax, offset, format!("expected ':' after the key {:?}", clip(key, 40)))
     }
 
     fn key(&mut self) -> Read<String> {
@@ -245,11 +279,7 @@ impl<F: Fn(TaskId) -> bool> Reader<'_, F> {
             if (self.is_task)(reference.task_id) {
                 return Ok(Template::Reference(reference));
             }
-            let message = format!(
-                "${0} names no earlier task; a reference names a task written before it (for the text itself write \"$${0}\")",
-                reference.task_id
-            );
-            return fault(Code::UnknownReference, token.start, message);
+            return Err(unknown_reference(reference.task_id, token.start));
         }
         match literal(word) {
             Some(value) => Ok(Template::Constant(value)),

@@ -1,11 +1,14 @@
-//! Cuts the inside of a call into tokens, character by character, and finds the parenthesis that ends the call.
+//! Cuts the inside of a call, or a part of a JSON plan, into tokens, character by character, and finds where it ends.
 //!
 //! The text is kept whole and tokens are ranges of it, so that every byte is copied once and looked at once here, and what
 //! models leave without quotes can be taken as it stands.
 
+mod frame;
 mod string;
 mod word;
 
+use self::frame::Brackets;
+pub(crate) use self::frame::Frame;
 use crate::token::{Kind, Quoting, Token, opens_string};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +61,7 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lexed {
     Inside,
-    /// It was the parenthesis that ends the call.
+    /// It ended what is being read.
     Ended,
 }
 
@@ -70,9 +73,10 @@ pub(crate) struct Line<'l> {
     pub(crate) behind: usize,
 }
 
-/// The inside of one call. Reused from call to call.
+/// The inside of one call, or a part of a JSON plan. Reused from one to the next.
 #[derive(Debug)]
 pub(crate) struct Lexer {
+    frame: Frame,
     pub(crate) text: String,
     pub(crate) tokens: Vec<Token>,
     /// Whether the call goes on behind a line break that stands outside of strings.
@@ -82,12 +86,13 @@ pub(crate) struct Lexer {
     first_break: Option<usize>,
     state: State,
     open: Vec<u8>,
-    parentheses: usize,
+    brackets: Brackets,
 }
 
 impl Default for Lexer {
     fn default() -> Self {
         Self {
+            frame: Frame::Call,
             text: String::new(),
             tokens: Vec::new(),
             several_lines: false,
@@ -95,17 +100,22 @@ impl Default for Lexer {
             first_break: None,
             state: State::Value,
             open: Vec::new(),
-            parentheses: 0,
+            brackets: Brackets::default(),
         }
     }
 }
 
 impl Lexer {
-    pub(crate) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self, frame: Frame) {
+        self.frame = frame;
         self.text.clear();
         self.tokens.clear();
         self.open.clear();
-        self.parentheses = 0;
+        self.brackets = Brackets::default();
+        if frame == Frame::Member {
+            self.open.push(b'{');
+            *self.brackets.of(b'{') += 1;
+        }
         self.several_lines = false;
         self.broken = false;
         self.first_break = None;
@@ -125,12 +135,19 @@ impl Lexer {
     pub(crate) fn push(&mut self, character: char) -> Lexed {
         let at = self.text.len();
         self.several_lines |= self.broken && !character.is_whitespace();
-        if character != ')' || !self.ends_call() {
+        if !self.ends(character) {
             self.text.push(character);
             self.lex(character, at);
             return Lexed::Inside;
         }
         self.end();
+        if self.frame != Frame::Call {
+            self.close_up_to(b'{', at);
+        }
+        if self.frame == Frame::Object {
+            self.text.push(character);
+            self.token(Kind::Close(b'}'), at, at + 1);
+        }
         Lexed::Ended
     }
 
@@ -163,15 +180,6 @@ impl Lexer {
         let tokens = self.tokens.iter().take_while(|token| token.start < end);
         let tokens = tokens.map(|token| Token { end: token.end.min(text.len()), ..*token }).collect();
         Some(Line { text, tokens, behind })
-    }
-
-    /// Whether a closing parenthesis would end the call, rather than something inside it.
-    fn ends_call(&self) -> bool {
-        self.parentheses == 0
-            && !matches!(
-                self.state,
-                State::String { .. } | State::Closing { .. } | State::Path { .. } | State::Comment { .. }
-            )
     }
 
     fn token(&mut self, kind: Kind, start: usize, end: usize) {
@@ -239,31 +247,6 @@ impl Lexer {
         };
         self.token(kind, at, at + 1);
         self.state = State::Value;
-    }
-
-    fn open(&mut self, character: char, at: usize) {
-        let bracket = as_byte(character);
-        self.parentheses += usize::from(bracket == b'(');
-        self.open.push(bracket);
-        self.token(Kind::Open(bracket), at, at + 1);
-        self.state = State::Value;
-    }
-
-    fn close(&mut self, character: char, at: usize) {
-        let opening = match character {
-            ')' => b'(',
-            ']' => b'[',
-            _ => b'{',
-        };
-        if opening == b'(' {
-            // Brackets left open inside the parenthesis end with it; the arguments' parser mends or reports them.
-            while self.open.pop().is_some_and(|bracket| bracket != b'(') {}
-            self.parentheses = self.parentheses.saturating_sub(1);
-        } else if self.open.last() == Some(&opening) {
-            self.open.pop();
-        }
-        self.token(Kind::Close(as_byte(character)), at, at + 1);
-        self.state = State::After;
     }
 }
 

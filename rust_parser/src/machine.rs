@@ -1,5 +1,6 @@
 //! The plan machine: facts in, steps out. The only place that knows what may run now.
 
+mod json;
 mod plan;
 
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use self::plan::Plan;
 use crate::binding::bind_arguments;
 use crate::graph::{Graph, Refused};
 use crate::position::Position;
-use crate::scanner::{CallEnd, Item, Scanner};
+use crate::scanner::{Item, Scanner};
 use crate::slips;
 use crate::step::{Code, Diagnostic, Step, TaskId};
 use crate::template::{Binder, Template};
@@ -177,8 +178,10 @@ impl Machine {
                     self.say(Code::MissingJoin, position, slips::message(Code::MissingJoin), None);
                     self.close(None);
                 }
-                Item::Call(CallEnd::Missing | CallEnd::InString(_)) if last && cut_off => self.call(CallEnd::CutOff),
-                Item::Call(end) => self.call(end),
+                Item::Call(end) => self.call(end.of_text(last && cut_off)),
+                Item::Task(end) => self.json_task(end.of_text(last && cut_off)),
+                Item::Member(end) => self.json_member(end.of_text(last && cut_off)),
+                Item::EndOfJson(end, position) => self.end_of_json(end.of_text(last && cut_off), position),
             }
         }
     }

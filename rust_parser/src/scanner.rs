@@ -2,12 +2,19 @@
 //!
 //! Text flows one way: a line begins undecided ([`Head`]); once decided it is a thought, a call, a comment, a fence or prose.
 //! A call's inside belongs to the [`Lexer`] up to the parenthesis that ends it; what follows on its line may be another call.
+//! A line before any call may begin a plan in JSON instead: then its parts are cut out, and all of it to its end is JSON.
 
 mod call;
+mod end;
+mod json;
+mod opening;
 
 pub(crate) use self::call::{Call, CallEnd};
+use self::json::Json;
+pub(crate) use self::json::is_tasks_key;
+use self::opening::{Opening, Opens};
 use crate::head::{Found, Head};
-use crate::lexer::Lexer;
+use crate::lexer::{Frame, Lexer};
 use crate::position::Position;
 use crate::step::Code;
 
@@ -18,6 +25,12 @@ pub(crate) enum Item {
     /// A call; its head is in [`Scanner::call`] and its inside in [`Scanner::lexer`] until the next item is asked for.
     Call(CallEnd),
     EndOfPlan(Position),
+    /// A task of a JSON plan: its text is in [`Scanner::lexer`], and begins at `inside` of [`Scanner::call`].
+    Task(CallEnd),
+    /// A member of a JSON plan that is no list of tasks; kept alike.
+    Member(CallEnd),
+    /// A JSON plan ends here, with its closing bracket or without.
+    EndOfJson(CallEnd, Position),
     Slip(Code, Position),
 }
 
@@ -36,6 +49,10 @@ enum Mode {
     Behind,
     /// Behind a call, on its line, inside a word.
     BehindWord,
+    /// In what may be the beginning of a JSON plan.
+    Opening,
+    /// In a JSON plan.
+    Json,
     /// Behind the close of the plan.
     Closed,
     /// Behind the close of the plan and what was said about it.
@@ -62,6 +79,9 @@ pub(crate) struct Scanner {
     /// Whether prose would continue a thought.
     in_thought: bool,
     trailing_said: bool,
+    opening: Opening,
+    json: Json,
+    has_calls: bool,
 }
 
 impl Scanner {
@@ -82,6 +102,9 @@ impl Scanner {
             thought: String::new(),
             in_thought: false,
             trailing_said: false,
+            opening: Opening::default(),
+            json: Json::default(),
+            has_calls: false,
         }
     }
 
@@ -112,9 +135,16 @@ impl Scanner {
                 if !last {
                     return None;
                 }
-                if self.mode == Mode::InsideLine {
-                    self.hold_no_more();
-                    continue;
+                match self.mode {
+                    Mode::InsideLine => {
+                        self.hold_no_more(Mode::Inside);
+                        continue;
+                    }
+                    Mode::Opening => {
+                        self.refuse_opening();
+                        continue;
+                    }
+                    _ => {}
                 }
                 return self.end_of_text();
             };
@@ -133,6 +163,7 @@ impl Scanner {
         }
         let length = match self.mode {
             Mode::Inside => self.lexer.skip(text),
+            Mode::Json if self.json.is_lexing() => self.lexer.skip(text),
             Mode::Rest | Mode::Thought => memchr::memchr(b'\n', text.as_bytes()).unwrap_or(text.len()),
             Mode::Ignored => text.len(),
             _ => 0,
@@ -185,6 +216,11 @@ impl Scanner {
                 }
                 None
             }
+            Mode::Opening => {
+                self.in_opening(character);
+                None
+            }
+            Mode::Json => self.in_json(character, at),
             Mode::Closed => self.behind_close(character, at),
             Mode::Ignored => None,
         }
@@ -230,6 +266,13 @@ impl Scanner {
             self.start_line();
             return item;
         }
+        if !self.has_calls && self.head.is_blank() && self.opening.begin(character) == Opens::Perhaps {
+            self.held.clear();
+            self.held.push(character);
+            self.held_from = at;
+            self.mode = Mode::Opening;
+            return None;
+        }
         match self.decide(character, at) {
             Found::Pending => None,
             Found::Call if !self.is_call(is_tool, true) => self.begin(Found::Prose, false),
@@ -244,7 +287,8 @@ impl Scanner {
         match found {
             Found::Call => {
                 self.call = Call { head: self.head.call().clone(), inside: self.position, same_line };
-                self.lexer.reset();
+                self.lexer.reset(Frame::Call);
+                self.has_calls = true;
                 self.trailing_said = false;
                 self.mode = Mode::Inside;
                 None
@@ -288,53 +332,5 @@ impl Scanner {
         self.in_thought = true;
         let thought = self.thought.trim_matches(|character: char| character.is_whitespace() || character == '*');
         if thought.is_empty() { None } else { Some(Item::Thought(thought.to_owned())) }
-    }
-
-    fn behind_close(&mut self, character: char, at: Position) -> Option<Item> {
-        if character == '\n' {
-            if !self.head.is_only_marks() {
-                self.mode = Mode::Ignored;
-                return Some(Item::Slip(Code::AfterClose, self.held_from));
-            }
-            self.restart_head();
-            return None;
-        }
-        match self.decide(character, at) {
-            Found::Pending => None,
-            Found::EndOfPlan | Found::Fence => {
-                self.restart_head();
-                None
-            }
-            _ => {
-                self.mode = Mode::Ignored;
-                Some(Item::Slip(Code::AfterClose, self.held_from))
-            }
-        }
-    }
-
-    fn end_of_text(&mut self) -> Option<Item> {
-        let item = match self.mode {
-            Mode::Line if self.head.is_blank() => None,
-            Mode::Line => {
-                let item = self.begin(Found::Prose, false);
-                if self.mode == Mode::Thought { self.end_thought() } else { item }
-            }
-            Mode::Thought => self.end_thought(),
-            Mode::Inside | Mode::InsideLine => {
-                let end = self.lexer.open_string().map_or(CallEnd::Missing, CallEnd::InString);
-                self.lexer.end();
-                Some(Item::Call(end))
-            }
-            Mode::Behind if !self.head.is_only_marks() => self.trailing(),
-            Mode::Closed if !self.head.is_only_marks() => Some(Item::Slip(Code::AfterClose, self.held_from)),
-            _ => None,
-        };
-        self.mode = Mode::Line;
-        self.position = Position::START;
-        self.in_thought = false;
-        self.replay.clear();
-        self.replayed = 0;
-        self.restart_head();
-        item
     }
 }

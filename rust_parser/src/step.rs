@@ -136,12 +136,18 @@ codes! {
         InvalidUtf8 = "invalid_utf8",
         /// Arguments of `join` that are no reference; they are ignored.
         JoinArguments = "join_arguments",
+        /// A comma that is missing or one too many in a JSON plan.
+        JsonComma = "json_comma",
+        /// A JSON plan that is only the list of its tasks, or has other keys.
+        JsonShape = "json_shape",
         /// `Join()` read as `join()`.
         JoinCase = "join_case",
         /// `THOUGHT:` read as `Thought:`.
         LabelCase = "label_case",
         /// Half of a surrogate pair in an escape, replaced by U+FFFD.
         LoneSurrogate = "lone_surrogate",
+        /// Something in a JSON plan that is not JSON: single quotes, words without quotes.
+        LooseJson = "loose_json",
         /// A list or an object that was not closed.
         MissingBracket = "missing_bracket",
         /// A call without an id; it was given the next one.

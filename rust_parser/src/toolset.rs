@@ -1,5 +1,6 @@
 //! The tools that a plan may call, their schemas compiled once.
 
+mod nulls;
 mod place;
 
 use std::collections::HashMap;
@@ -183,7 +184,11 @@ impl Tool {
     }
 
     pub(crate) fn takes(&self, argument: &str) -> bool {
-        self.open || self.schema.get("properties").is_some_and(|properties| properties.get(argument).is_some())
+        self.open || self.has_parameter(argument)
+    }
+
+    pub(crate) fn has_parameter(&self, name: &str) -> bool {
+        self.schema.get("properties").is_some_and(|properties| properties.get(name).is_some())
     }
 
     /// Checks all arguments of a call.

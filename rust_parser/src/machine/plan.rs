@@ -6,7 +6,7 @@ use super::Machine;
 use crate::arguments::{Argument, ReadArguments, Remark, read_arguments};
 use crate::binding::{assign, check, dependencies, unknown_tool};
 use crate::graph::Added;
-use crate::position::Locator;
+use crate::position::{Locator, Position};
 use crate::scanner::CallEnd;
 use crate::slips;
 use crate::step::{Code, Diagnostic, Step, TaskId};
@@ -14,7 +14,7 @@ use crate::template::{Reference, Template, clip};
 use crate::toolset::Tool;
 
 /// The largest id that a task may have.
-const LARGEST_ID: TaskId = 999_999_999;
+pub(super) const LARGEST_ID: TaskId = 999_999_999;
 
 /// What is known of the plan that is being read.
 #[derive(Debug, Default)]
@@ -24,6 +24,25 @@ pub(super) struct Plan {
     pub(super) finished: bool,
     pub(super) bad_bytes: bool,
     pub(super) answer: Option<Reference>,
+    /// What the join of a JSON plan says, which may stand before its tasks.
+    pub(super) join: Option<Join>,
+}
+
+/// A join that takes effect when its plan is closed.
+#[derive(Debug)]
+pub(super) struct Join {
+    pub(super) answer: Option<Reference>,
+    pub(super) position: Position,
+}
+
+/// A task as it was written.
+pub(super) struct Written {
+    pub(super) id: TaskId,
+    pub(super) tool: String,
+    pub(super) position: Position,
+    /// The arguments, or why it cannot be called.
+    pub(super) arguments: Result<Vec<(String, Template)>, Remark>,
+    pub(super) hints: Vec<Diagnostic>,
 }
 
 impl Machine {
@@ -44,7 +63,19 @@ impl Machine {
             let message = format!("{shown} is too large for an id: at most {LARGEST_ID}");
             return self.say(Code::BadId, head.position, message, None);
         };
-        let faulty = match end {
+        let faulty = self.faulty_end(end, "call");
+        if is_join {
+            self.next_id = self.next_id.max(id + 1);
+            return self.join(end, faulty);
+        }
+        if self.admits(id, head.position) {
+            self.task(id, end, faulty);
+        }
+    }
+
+    /// Why what is in the scanner cannot be used, if that is because of its end.
+    pub(super) fn faulty_end(&self, end: CallEnd, what: &str) -> Option<Remark> {
+        match end {
             CallEnd::InString(offset) => Some(Remark {
                 code: Code::UnterminatedString,
                 offset,
@@ -53,44 +84,54 @@ impl Machine {
             CallEnd::CutOff => Some(Remark {
                 code: Code::CutOff,
                 offset: self.scanner.lexer.text.len(),
-                message: "the model was stopped inside this call".to_owned(),
+                message: format!("the model was stopped inside this {what}"),
             }),
-            CallEnd::Missing | CallEnd::Parenthesis => None,
-        };
-        if is_join {
-            self.next_id = self.next_id.max(id + 1);
-            return self.join(end, faulty);
+            CallEnd::Missing | CallEnd::Bracket => None,
         }
+    }
+
+    /// Whether a task may be planned under this id; says why not.
+    pub(super) fn admits(&mut self, id: TaskId, position: Position) -> bool {
         if self.graph.contains(id) {
             let message =
                 format!("another task has the id {id}: this one is not called; give it the id {}", self.next_id);
-            return self.say(Code::DuplicateId, head.position, message, None);
+            self.say(Code::DuplicateId, position, message, None);
+            return false;
         }
         if self.graph.len() >= self.max_tasks {
             let message = format!("the run may have {} tasks: this one is not called", self.max_tasks);
-            return self.say(Code::TooManyTasks, head.position, message, None);
+            self.say(Code::TooManyTasks, position, message, None);
+            return false;
         }
         self.next_id = self.next_id.max(id + 1);
         self.plan.tasks += 1;
-        self.task(id, end, faulty);
+        true
     }
 
     fn task(&mut self, id: TaskId, end: CallEnd, faulty: Option<Remark>) {
         let tools = Arc::clone(&self.tools);
-        let name = self.scanner.call.head.name.clone();
+        let tool = self.scanner.call.head.name.clone();
         let position = self.scanner.call.head.position;
-        let found = tools.get(&name);
-        let (arguments, remarks) = match (faulty, found) {
+        let (arguments, remarks) = match (faulty, tools.get(&tool)) {
             (Some(faulty), _) => (Err(faulty), Vec::new()),
-            (None, None) => (Err(unknown_tool(&name, &tools)), Vec::new()),
+            (None, None) => (Err(unknown_tool(&tool, &tools)), Vec::new()),
             (None, Some((_, tool))) => {
                 let read = self.read_call(tool, end);
                 (read.arguments.and_then(|arguments| assign(tool, arguments)), read.hints)
             }
         };
+        let hints = self.mended(id, end, remarks);
+        self.plan_task(Written { id, tool, position, arguments, hints });
+    }
+
+    /// A task was read; its text is in the scanner.
+    pub(super) fn plan_task(&mut self, written: Written) {
+        let tools = Arc::clone(&self.tools);
+        let Written { id, tool: name, position, arguments, hints } = written;
         let depends_on = arguments.as_ref().map_or_else(|_| Vec::new(), |arguments| dependencies(arguments));
+        let found = tools.get(&name);
         self.steps.push(Step::Planned { task_id: id, tool: name, depends_on: depends_on.clone(), position });
-        self.mended(id, end, remarks);
+        self.steps.extend(hints.into_iter().map(Step::Diagnostic));
         let checked = arguments.and_then(|arguments| match found {
             Some((index, tool)) => check(tool, arguments, depends_on.is_empty()).map(|arguments| (index, arguments)),
             None => Err(unknown_tool("", &tools)),
@@ -136,31 +177,32 @@ impl Machine {
         first
     }
 
-    /// Says what was mended in the call that was just read.
-    fn mended(&mut self, id: TaskId, end: CallEnd, remarks: Vec<Remark>) {
+    /// What was mended in the call that was just read.
+    fn mended(&self, id: TaskId, end: CallEnd, remarks: Vec<Remark>) -> Vec<Diagnostic> {
         let call = &self.scanner.call;
-        let start = call.head.position;
         let mut codes = slips::of_call(call, &self.scanner.lexer);
         if end == CallEnd::Missing {
             codes.push(Code::MissingParenthesis);
         }
-        let mut said: Vec<Diagnostic> = codes
-            .into_iter()
-            .map(|code| Diagnostic {
-                code,
-                message: slips::message(code).to_owned(),
-                position: start,
-                task_id: Some(id),
-            })
-            .collect();
-        let mut locator = Locator::new(&self.scanner.lexer.text, call.inside);
-        said.extend(remarks.into_iter().map(|remark| Diagnostic {
+        let slips = codes.into_iter().map(|code| Diagnostic {
+            code,
+            message: slips::message(code).to_owned(),
+            position: call.head.position,
+            task_id: Some(id),
+        });
+        slips.chain(self.located(remarks, Some(id))).collect()
+    }
+
+    /// Remarks about the text in the scanner, with their places.
+    pub(super) fn located(&self, remarks: Vec<Remark>, task_id: Option<TaskId>) -> Vec<Diagnostic> {
+        let mut locator = Locator::new(&self.scanner.lexer.text, self.scanner.call.inside);
+        let located = remarks.into_iter().map(|remark| Diagnostic {
             code: remark.code,
             message: remark.message,
             position: locator.locate(remark.offset),
-            task_id: Some(id),
-        }));
-        self.steps.extend(said.into_iter().map(Step::Diagnostic));
+            task_id,
+        });
+        located.collect()
     }
 
     fn join(&mut self, end: CallEnd, faulty: Option<Remark>) {

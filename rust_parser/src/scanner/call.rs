@@ -10,8 +10,9 @@ use crate::step::Code;
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallEnd {
-    Parenthesis,
-    /// The next task, or the end of the text, came before its parenthesis.
+    /// With its closing bracket.
+    Bracket,
+    /// The next task, or the end of the text, came before its closing bracket.
     Missing,
     /// The same, inside the string that begins at this offset of the call's inside.
     InString(usize),
@@ -19,11 +20,18 @@ pub(crate) enum CallEnd {
     CutOff,
 }
 
+impl CallEnd {
+    /// The same where the end of the text may be a cut.
+    pub(crate) fn of_text(self, is_cut_off: bool) -> Self {
+        if is_cut_off && self != Self::Bracket { Self::CutOff } else { self }
+    }
+}
+
 /// The call that is being read or was just read.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) head: CallHead,
-    /// Where its inside begins: behind the opening parenthesis.
+    /// Where its inside begins: behind the opening parenthesis; or where a part of a JSON plan begins.
     pub(crate) inside: Position,
     /// Whether another call stands before it on its line.
     pub(crate) same_line: bool,
@@ -34,7 +42,7 @@ impl Scanner {
         if self.lexer.push(character) == Lexed::Ended {
             self.restart_head();
             self.mode = Mode::Behind;
-            return Some(Item::Call(CallEnd::Parenthesis));
+            return Some(Item::Call(CallEnd::Bracket));
         }
         if character == '\n' && self.lexer.may_break() {
             self.restart_head();
@@ -54,7 +62,7 @@ impl Scanner {
         }
         if character == '\n' {
             self.held.push(character);
-            self.hold_no_more();
+            self.hold_no_more(Mode::Inside);
             return None;
         }
         // The whole held text is given back if the line goes on inside the call, so its first place is kept.
@@ -66,7 +74,7 @@ impl Scanner {
             return None;
         }
         if !self.breaks(found, is_tool) {
-            self.hold_no_more();
+            self.hold_no_more(Mode::Inside);
             return None;
         }
         self.held_from = first;
@@ -94,15 +102,17 @@ impl Scanner {
         }
     }
 
-    /// The held text belongs to the call: it is read again, as its inside.
-    pub(super) fn hold_no_more(&mut self) {
+    /// The held text is read again, in `mode`.
+    pub(super) fn hold_no_more(&mut self, mode: Mode) {
+        // What was held may itself have been read again.
+        self.held.push_str(&self.replay[self.replayed..]);
         self.replay.clear();
         std::mem::swap(&mut self.replay, &mut self.held);
         self.replayed = 0;
         if !self.replay.is_empty() {
             self.position = self.held_from;
         }
-        self.mode = Mode::Inside;
+        self.mode = mode;
     }
 
     pub(super) fn behind(&mut self, character: char, at: Position, is_tool: &impl Fn(&str) -> bool) -> Option<Item> {

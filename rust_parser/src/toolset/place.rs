@@ -1,4 +1,4 @@
-//! What may stand in a place of a tool's schema: strings, null, or something else.
+//! What may stand in a place of a tool's schema: strings or something else.
 
 use serde_json::Value;
 
@@ -20,10 +20,8 @@ impl Tool {
             Template::Constant(_) | Template::Text(_) => Ok(()),
             Template::List(items) => {
                 let place = self.resolve(place);
-                let prefix = place.get("prefixItems").and_then(Value::as_array);
                 for (index, item) in items.iter_mut().enumerate() {
-                    let inner = prefix.and_then(|places| places.get(index)).or_else(|| place.get("items"));
-                    if let Some(inner) = inner {
+                    if let Some(inner) = item_place(place, index) {
                         self.fit_at(inner, item)?;
                     }
                 }
@@ -46,7 +44,7 @@ impl Tool {
     }
 
     /// Follows references inside the schema; a schema with one alternative beside null is that alternative.
-    fn resolve<'s>(&'s self, place: &'s Value) -> &'s Value {
+    pub(super) fn resolve<'s>(&'s self, place: &'s Value) -> &'s Value {
         let mut place = place;
         for _ in 0..16 {
             if let Some(pointer) = place.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'))
@@ -102,17 +100,6 @@ impl Tool {
             None => Strings::Perhaps,
         }
     }
-
-    /// Whether null may stand in a place beside strings.
-    fn takes_null(&self, place: &Value) -> bool {
-        let is_null = |kind: Option<&Value>| match kind {
-            Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "null"),
-            Some(kind) => kind == "null",
-            None => false,
-        };
-        let alternatives = alternatives(place).is_some_and(|places| places.iter().any(|one| is_null(one.get("type"))));
-        alternatives || is_null(self.resolve(place).get("type"))
-    }
 }
 
 /// Whether strings may stand in a place.
@@ -129,6 +116,12 @@ impl Strings {
     }
 }
 
-fn alternatives(place: &Value) -> Option<&Vec<Value>> {
+pub(super) fn alternatives(place: &Value) -> Option<&Vec<Value>> {
     ["anyOf", "oneOf"].iter().find_map(|keyword| place.get(keyword)).and_then(Value::as_array)
+}
+
+/// The place of an item in a list.
+pub(super) fn item_place(list: &Value, index: usize) -> Option<&Value> {
+    let prefix = list.get("prefixItems").and_then(Value::as_array);
+    prefix.and_then(|places| places.get(index)).or_else(|| list.get("items"))
 }
