@@ -197,11 +197,11 @@ impl<F: Fn(TaskId) -> bool> Reader<'_, F> {
     }
 
     fn object(&mut self, depth: usize) -> Read<Template> {
-        let members = self.members(depth)?;
+        let members = self.members(depth + 1)?;
         Ok(collect_object(members.into_iter().map(|member| (member.key, member.value)).collect()))
     }
 
-    /// The members of an object, behind its opening brace.
+    /// The members of an object, behind its opening brace, their values nested `depth` deep.
     fn members(&mut self, depth: usize) -> Read<Vec<Member>> {
         let mut members = Vec::new();
         loop {
@@ -214,7 +214,7 @@ impl<F: Fn(TaskId) -> bool> Reader<'_, F> {
             let first = self.peek();
             let names_no_task = first.and_then(|token| self.names_no_task(token));
             let value_offset = first.map_or(offset, |token| token.start);
-            let value = self.value(depth + 1)?;
+            let value = self.value(depth)?;
             members.push(Member { key, value, offset, value_offset, names_no_task });
             if !self.take_if(Kind::Comma) {
                 if self.closes(b'}')? {
@@ -255,7 +255,7 @@ impl<F: Fn(TaskId) -> bool> Reader<'_, F> {
     fn closes(&mut self, close: u8) -> Read<bool> {
         match self.peek() {
             None => {
-                let message = format!("'{}' is missing at the end of the call: added", char::from(close));
+                let message = format!("'{}' is missing at the end: added", char::from(close));
                 self.hint(Code::MissingBracket, self.text.trim_end().len(), message);
                 Ok(true)
             }

@@ -33,7 +33,7 @@ pub(crate) fn message(code: Code) -> &'static str {
         Code::Comment => "a comment: ignored",
         Code::Emphasis => "emphasis around the task: ignored",
         Code::IdSeparator => "the id is followed by ')' or ':': read as '.'",
-        Code::IgnoredText => "the line is neither a task nor a thought: ignored",
+        Code::IgnoredText => "neither a task nor a thought: ignored",
         Code::Indentation => "the line is indented: ignored",
         Code::JoinArguments => "join takes nothing, or one reference: its arguments are ignored",
         Code::JoinCase => "read as join",

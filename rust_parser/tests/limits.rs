@@ -81,6 +81,21 @@ fn a_hundred_thousand_tasks_on_one_line_are_planned() {
 }
 
 #[test]
+fn a_hundred_thousand_tasks_in_json_are_planned() {
+    let mut text = "{\"tasks\": [".to_owned();
+    for id in 1..=100_000 {
+        let _ = write!(text, "{{\"id\":{id},\"tool\":\"store\",\"arguments\":{{\"value\":\"${}\"}}}},\n", id - 1);
+    }
+    text.push_str("], \"join\": 100000}");
+    for size in [4, 20 * MEGABYTE] {
+        let (machine, steps) = play(&everyday(), &text, size);
+        assert_eq!(count(&steps, |step| matches!(step, Step::Planned { .. })), 100_000);
+        assert!(steps.contains(&Step::Closed { answer_task: Some(100_000) }));
+        assert_eq!(machine.unsettled(), 100_000);
+    }
+}
+
+#[test]
 fn a_task_may_wait_for_ten_thousand_others() {
     let mut text: String = (1..=10_000).fold(String::new(), |mut text, id| {
         let _ = writeln!(text, "{id}. now()");
@@ -159,6 +174,15 @@ fn anything_repeated_ends_in_time_with_a_closed_plan() {
         "<END_OF_PLAN",
         "\\u",
         "“\"",
+        "{\"tasks\":[",
+        "[{\"id\":1,",
+        "{\"id\":1},",
+        "{\"id\":1,",
+        "{\n",
+        "[\n{\n",
+        "},",
+        "],",
+        "[1,",
     ];
     let prefixes = [
         "",
@@ -169,6 +193,10 @@ fn anything_repeated_ends_in_time_with_a_closed_plan() {
         "1. now()\n2. store(\"$1",
         "Thought: ",
         "1. join(",
+        "{\"tasks\": [",
+        "{\"tasks\": [{\"id\": 1, \"tool\": \"store\", \"arguments\": {\"value\": ",
+        "{\"thought\": \"",
+        "{\"join\": ",
     ];
     for (index, prefix) in prefixes.iter().enumerate() {
         let noises = (index < 3).then_some(noise.clone());
@@ -233,6 +261,14 @@ fn a_long_string_is_linear_work_whatever_is_in_it() {
     let tools = everyday();
     for inside in ["x", "x ", "line\n", "\\n", "\\\"", "$9 ", "$$", "$1 ", "it's ", "é", "1. x\n", "a \"b\" "] {
         let text = format!("1. now()\n2. store(\"{}\")\n3. join()", inside.repeat(MEGABYTE / 4 / inside.len()));
+        for size in [4, text.len()] {
+            let (machine, steps) = play(&tools, &text, size);
+            assert!(machine.closed());
+            assert_eq!(count(&steps, |step| matches!(step, Step::Planned { .. })), 2, "{inside:?}");
+        }
+        let task =
+            |id, value: &str| format!("{{\"id\":{id},\"tool\":\"store\",\"arguments\":{{\"value\":\"{value}\"}}}}");
+        let text = format!("{{\"tasks\":[{},{}]}}", task(1, ""), task(2, &inside.repeat(MEGABYTE / 4 / inside.len())));
         for size in [4, text.len()] {
             let (machine, steps) = play(&tools, &text, size);
             assert!(machine.closed());

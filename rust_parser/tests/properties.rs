@@ -105,6 +105,77 @@ fn plan_like() -> impl Strategy<Value = String> {
     )
 }
 
+/// Text much like a plan in JSON: its parts put together at random.
+fn json_like() -> impl Strategy<Value = String> {
+    let value = select(vec![
+        "\"a\"",
+        "'it'",
+        "\"$1\"",
+        "\"$2.k\"",
+        "\"see $3 and $$4\"",
+        "[\"$1\", \"b\"]",
+        "{\"k\": \"$2\"}",
+        "7",
+        "-1.5e3",
+        "null",
+        "None",
+        "$1",
+        "\"\\ud83d\\\"\"",
+        "\"a\nb\"",
+        "\"open",
+        "[1",
+        "{\"k\": ",
+        "\"\"",
+        "(1, 2)",
+        "“smart”",
+    ]);
+    let name = select(vec!["query", "limit", "a", "b", "value", "context", "problem", "x"]);
+    let tool = select(vec!["search", "math", "add", "store", "now", "tag", "nosuch", "join"]);
+    let tool_key = select(vec!["tool", "tool", "tool", "name", "type"]);
+    let end = select(vec!["}},\n", "}},\n", "}}, ", "}},", "}", "},", "}}", "]", "}}]", "}},,", "}} ,\r\n"]);
+    let task = (0..9_u32, tool_key, tool, vec((name, value), 0..3), end).prop_map(|(id, key, tool, given, end)| {
+        let given: Vec<_> = given.into_iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
+        let id = if id == 0 { String::new() } else { format!("\"id\": {id}, ") };
+        format!("{{{id}\"{key}\": \"{tool}\", \"arguments\": {{{}{end}", given.join(", "))
+    });
+    let begin = select(vec![
+        "{\"thought\": \"so\", \"tasks\": [",
+        "{\"tasks\": [",
+        "```json\n{\n \"tasks\": [\n",
+        "Thought: x\n{ \"join\": 2, \"tasks\": [",
+        "[",
+        "{'tasks': [",
+        "{\n[\n",
+        "",
+    ]);
+    let end = select(vec![
+        "], \"join\": 1}",
+        "]}",
+        "}",
+        "]",
+        "",
+        "], \"join\": \"$2.k\"}\n```\n",
+        ", \"join\": null}",
+        "]}\n9. now()",
+    ]);
+    (begin, vec(task, 0..6), end, vec((any::<Index>(), "[\"'()\\[\\]{}\n$1,#a:]{0,2}", 0..4_usize), 0..3)).prop_map(
+        |(begin, tasks, end, mutations)| {
+            let mut text: Vec<char> = format!("{begin}{}{end}", tasks.concat()).chars().collect();
+            for (place, inserted, deleted) in mutations {
+                let at = place.index(text.len() + 1);
+                let end = (at + deleted).min(text.len());
+                text.splice(at..end, inserted.chars());
+            }
+            text.into_iter().collect()
+        },
+    )
+}
+
+/// Text much like a plan of either kind.
+fn any_plan() -> impl Strategy<Value = String> {
+    prop_oneof![plan_like(), json_like(), (json_like(), plan_like()).prop_map(|(json, lines)| json + "\n" + &lines)]
+}
+
 /// Feeds `bytes` cut at `cuts`.
 fn feed_cut(bytes: &[u8], cuts: &[Index], mut feed: impl FnMut(&[u8])) {
     let mut places: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
@@ -316,7 +387,7 @@ proptest! {
     }
 
     #[test]
-    fn plan_like_text_gives_the_same_steps_in_every_cut(text in plan_like(), cuts in vec(any::<Index>(), 0..8)) {
+    fn text_like_a_plan_gives_the_same_steps_in_every_cut(text in any_plan(), cuts in vec(any::<Index>(), 0..8)) {
         let whole = read_cut(text.as_bytes(), &[]);
         prop_assert_eq!(&read_cut(text.as_bytes(), &cuts), &whole);
         prop_assert_eq!(read_by_bytes(text.as_bytes()), whole);
@@ -324,21 +395,21 @@ proptest! {
 
     #[test]
     fn every_planned_task_is_settled_once_and_none_is_lost(
-        text in plan_like(), cuts in vec(any::<Index>(), 0..8), picks in vec(any::<Index>(), 1..20), mask in any::<u16>(),
+        text in any_plan(), cuts in vec(any::<Index>(), 0..8), picks in vec(any::<Index>(), 1..20), mask in any::<u16>(),
     ) {
         interleave(&text, &cuts, &picks, mask);
     }
 
     #[test]
     fn what_is_said_does_not_depend_on_when_outputs_come(
-        text in plan_like(), cuts in vec(any::<Index>(), 0..8), picks in vec(any::<Index>(), 1..20), mask in any::<u16>(),
+        text in any_plan(), cuts in vec(any::<Index>(), 0..8), picks in vec(any::<Index>(), 1..20), mask in any::<u16>(),
     ) {
         let late = interleave(&text, &[], &picks[..1], mask);
         prop_assert_eq!(said(&interleave(&text, &cuts, &picks, mask)), said(&late));
     }
 
     #[test]
-    fn positions_lie_inside_the_text(text in plan_like()) {
+    fn positions_lie_inside_the_text(text in any_plan()) {
         let lines: Vec<_> = text.split('\n').map(|line| line.chars().count()).collect();
         for step in read_cut(text.as_bytes(), &[]) {
             let position = match step {

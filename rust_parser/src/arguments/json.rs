@@ -49,8 +49,13 @@ pub(crate) fn read_task(text: &str, tokens: &[Token], tools: &ToolSet, is_task: 
     let mut reader = Reader { text, tokens: given.unwrap_or_default(), next: 0, is_task, hints: Vec::new(), tool };
     let arguments = if given.is_some() { reader.task_arguments() } else { Ok(Vec::new()) };
     task.hints.append(&mut reader.hints);
-    task.hints.sort_by_key(|hint| hint.offset);
     task.arguments = broken.map_or(arguments, Err);
+    if let Err(fault) = &task.arguments {
+        // A reference to no task that cannot stay text, either.
+        let is_fault = |hint: &Remark| hint.code == Code::DollarText && hint.offset == fault.offset;
+        task.hints.retain(|hint| !is_fault(hint));
+    }
+    task.hints.sort_by_key(|hint| hint.offset);
     task
 }
 
@@ -112,7 +117,7 @@ impl<F: Fn(TaskId) -> bool> Reader<'_, F> {
             Kind::Open(b'[') => {
                 self.hint(Code::JsonShape, token.start, "a list of arguments: read in the order of the parameters");
                 self.next += 1;
-                let (values, _) = self.list(b']', 1)?;
+                let (values, _) = self.list(b']', 0)?;
                 values.into_iter().map(|value| Argument { name: None, value, offset: token.start }).collect()
             }
             Kind::Bare if self.slice(token) == "null" => {
@@ -128,7 +133,7 @@ impl<F: Fn(TaskId) -> bool> Reader<'_, F> {
     fn named_arguments(&mut self) -> Read<Vec<Argument>> {
         let mut unfit = None;
         let mut arguments = Vec::new();
-        for member in self.members(1)? {
+        for member in self.members(0)? {
             if let Some(task_id) = member.names_no_task
                 && self.tool.is_some_and(|tool| tool.takes_no_text(&member.key))
             {
@@ -236,7 +241,7 @@ fn looseness(text: &str, tokens: &[Token]) -> Vec<Remark> {
             Kind::Bare if serde_json::from_str::<IgnoredAny>(&text[token.start..token.end]).is_err() => {
                 Some((Code::LooseJson, "a word without quotes: read as in Python"))
             }
-            Kind::Comma if matches!(next, Some(Kind::Comma | Kind::Close(_)) | None) => {
+            Kind::Comma if matches!(next, Some(Kind::Comma | Kind::Close(_))) => {
                 Some((Code::JsonComma, "a comma too many: ignored"))
             }
             Kind::Close(_) if token.start == token.end => {

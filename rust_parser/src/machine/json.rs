@@ -49,7 +49,10 @@ impl Machine {
             hints.push(Remark { code: Code::MissingBracket, offset: self.scanner.lexer.text.len(), message });
         }
         let arguments = match (faulty, tools.get(&name)) {
-            (Some(faulty), _) => Err(faulty),
+            (Some(faulty), _) => {
+                hints.clear();
+                Err(faulty)
+            }
             (None, None) => Err(unknown_tool(&name, &tools)),
             (None, Some((_, tool))) => {
                 if let Ok(arguments) = &mut arguments {

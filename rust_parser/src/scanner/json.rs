@@ -228,6 +228,7 @@ impl Scanner {
     }
 
     fn ignore(&mut self, at: Position) -> Option<Item> {
+        self.json.before = Before::Element;
         let said = std::mem::replace(&mut self.json.is_ignoring, true);
         (!said).then_some(Item::Slip(Code::IgnoredText, at))
     }
