@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from benchmarks.plans import flat, pieces
+from benchmarks.plans import flat, flat_json, pieces
 from benchmarks.report import Row
 from benchmarks.rounds import measure
 from dovetail import _core
@@ -50,6 +50,7 @@ def run(settings: Settings, original: Original | None) -> list[Row]:
     ]
     sizes = (10, 100, 1_000, 10_000, 100_000)
     rows += [_plan(tools, tasks, empty, settings, original) for tasks in sizes]
+    rows += [_json_plan(tools, tasks, empty, settings) for tasks in (10, 1_000, 100_000)]
     return rows + _string(tools, settings)
 
 
@@ -64,8 +65,8 @@ def _empty_call(tools: _core.ToolSet) -> Rounds:
     return measure(work, things=count, rounds=9)
 
 
-def _plan(tools: _core.ToolSet, tasks: int, empty: Rounds, settings: Settings, original: Original | None) -> Row:
-    cut = pieces(flat(tasks))
+def _read(tools: _core.ToolSet, cut: list[str], tasks: int, settings: Settings) -> Rounds:
+    """How long a piece of a plan takes."""
     repeats = max(1, 20_000 // len(cut))
 
     def work() -> None:
@@ -77,7 +78,12 @@ def _plan(tools: _core.ToolSet, tasks: int, empty: Rounds, settings: Settings, o
             if planned < 2 * tasks:
                 raise RuntimeError(f"{planned} steps of a plan of {tasks} tasks")
 
-    rounds = measure(work, things=repeats * len(cut), rounds=settings.rounds(8))
+    return measure(work, things=repeats * len(cut), rounds=settings.rounds(8))
+
+
+def _plan(tools: _core.ToolSet, tasks: int, empty: Rounds, settings: Settings, original: Original | None) -> Row:
+    cut = pieces(flat(tasks))
+    rounds = _read(tools, cut, tasks, settings)
     theirs = None
     if original is not None and tasks <= (1_000 if settings.quick else _ORIGINAL_TASKS):
         theirs = original.parse(cut) * 1e6
@@ -91,6 +97,19 @@ def _plan(tools: _core.ToolSet, tasks: int, empty: Rounds, settings: Settings, o
         best=(rounds.best - empty.best) * 1e6,
         beside="original" if theirs is not None else "",
         beside_value=theirs,
+    )
+
+
+def _json_plan(tools: _core.ToolSet, tasks: int, empty: Rounds, settings: Settings) -> Row:
+    rounds = _read(tools, pieces(flat_json(tasks)), tasks, settings)
+    return Row(
+        "parser",
+        f"a piece of 4 characters beyond the floor, plan of {tasks:,} tasks in JSON",
+        (rounds.wall - empty.wall) * 1e6,
+        "µs",
+        target=_PER_PIECE,
+        cpu=(rounds.cpu - empty.cpu) * 1e6,
+        best=(rounds.best - empty.best) * 1e6,
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import dataclass, field
 
-__all__ = ["Plan", "chain", "diamond", "fan_out", "flat", "pieces", "random_graph", "silent", "skewed"]
+__all__ = ["Plan", "chain", "diamond", "fan_out", "flat", "flat_json", "pieces", "random_graph", "silent", "skewed"]
 
 PIECE = 4
 """Characters a piece: about a token."""
@@ -93,6 +94,12 @@ def random_graph(tasks: int, seed: int) -> Plan:
 def flat(tasks: int) -> str:
     """The text of a plan of short tasks."""
     return "".join(f'{one}. search("mountain {one}")\n' for one in range(1, tasks + 1)) + f"{tasks + 1}. join()"
+
+
+def flat_json(tasks: int) -> str:
+    """The same plan in JSON."""
+    listed = ({"id": one, "tool": "search", "arguments": {"query": f"mountain {one}"}} for one in range(1, tasks + 1))
+    return json.dumps({"thought": None, "tasks": list(listed), "join": None})
 
 
 def pieces(text: str, size: int = PIECE) -> list[str]:

@@ -1,7 +1,7 @@
 //! The plan machine: takes the text of an LLM's plan of tool calls, however it is cut, and the outputs of the calls, and says
 //! what may run now. No I/O, no clock, no threads.
 //!
-//! Text flows one way: bytes ([`utf8`]) → thoughts and calls ([`scanner`], [`head`]), these cut into tokens ([`lexer`],
+//! Text flows one way: bytes ([`utf8`]) → thoughts and calls ([`scanner`], [`head`]), or the parts of a plan in JSON, these cut into tokens ([`lexer`],
 //! [`token`]) → arguments with references ([`arguments`], [`literal`], [`reference`], [`template`]) → tasks and their edges
 //! ([`machine`], [`binding`], [`graph`]), checked against the tools' schemas ([`toolset`]). Two further readers stand beside
 //! it: of a joiner's reply ([`reply`]) and of the bytes of a model's stream ([`sse`]).

@@ -84,7 +84,7 @@ fn a_hundred_thousand_tasks_on_one_line_are_planned() {
 fn a_hundred_thousand_tasks_in_json_are_planned() {
     let mut text = "{\"tasks\": [".to_owned();
     for id in 1..=100_000 {
-        let _ = write!(text, "{{\"id\":{id},\"tool\":\"store\",\"arguments\":{{\"value\":\"${}\"}}}},\n", id - 1);
+        let _ = writeln!(text, "{{\"id\":{id},\"tool\":\"store\",\"arguments\":{{\"value\":\"${}\"}}}},", id - 1);
     }
     text.push_str("], \"join\": 100000}");
     for size in [4, 20 * MEGABYTE] {

@@ -29,10 +29,8 @@ impl Scanner {
     }
 
     pub(super) fn end_of_text(&mut self) -> Option<Item> {
-        if self.mode == Mode::Json
-            && let Some(item) = self.end_of_json()
-        {
-            return Some(item);
+        if self.mode == Mode::Json {
+            return Some(self.end_of_json());
         }
         let item = match self.mode {
             Mode::Line if self.head.is_blank() => None,

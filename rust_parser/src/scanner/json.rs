@@ -241,17 +241,17 @@ impl Scanner {
     }
 
     /// What is open at the end of the text, one part after the other.
-    pub(super) fn end_of_json(&mut self) -> Option<Item> {
+    pub(super) fn end_of_json(&mut self) -> Item {
         match self.json.place {
             Place::Task | Place::Member => {
                 let end = self.lexer.open_string().map_or(CallEnd::Missing, CallEnd::InString);
                 self.lexer.end();
                 let place = if self.json.place == Place::Task { Place::Tasks } else { Place::Members };
-                Some(self.end_element(place, end))
+                self.end_element(place, end)
             }
             Place::Start | Place::Members | Place::Tasks => {
                 self.mode = Mode::Line;
-                Some(Item::EndOfJson(CallEnd::Missing, self.position))
+                Item::EndOfJson(CallEnd::Missing, self.position)
             }
         }
     }
