@@ -60,7 +60,12 @@ def _arguments() -> argparse.Namespace:
         prog="python -m benchmarks",
         description="Measure Dovetail beside a floor or a peer, in one run. A missed target is no error.",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(_BENCHMARKS)}; all if none")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"of {', '.join((*_BENCHMARKS, *_BY_NAME_ALONE))}; all but the last if none",
+    )
     parser.add_argument("--original", type=Path, metavar="PATH", help="a checkout of the original LLMCompiler")
     parser.add_argument(
         "--original-python", type=Path, metavar="PYTHON", help="an interpreter that can import that checkout"
@@ -72,8 +77,9 @@ def _arguments() -> argparse.Namespace:
         "--profile", action="store_true", help="print where a server in another process spends its time"
     )
     arguments = parser.parse_args()
-    if unknown := [name for name in arguments.names if name not in _BENCHMARKS]:
-        parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(_BENCHMARKS)}")
+    known = (*_BENCHMARKS, *_BY_NAME_ALONE)
+    if unknown := [name for name in arguments.names if name not in known]:
+        parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(known)}")
     return arguments
 
 
