@@ -45,7 +45,7 @@ pub(crate) fn read_arguments(
     tool: Option<&Tool>,
     is_task: &impl Fn(TaskId) -> bool,
 ) -> ReadArguments {
-    let mut reader = Reader { text, tokens, next: 0, is_task, hints: Vec::new(), tool };
+    let mut reader = Reader { text, tokens, next: 0, is_task, hints: Vec::new(), tool, is_json: false };
     let arguments = match reader.arguments() {
         Err(fault) if matches!(fault.code, Code::UnquotedArgument | Code::BadSyntax) => reader.prose(fault),
         read => read,
@@ -60,6 +60,7 @@ struct Reader<'r, F> {
     is_task: &'r F,
     tool: Option<&'r Tool>,
     hints: Vec<Remark>,
+    is_json: bool,
 }
 
 /// A member of an object.
@@ -235,10 +236,14 @@ impl<F: Fn(TaskId) -> bool> Reader<'_, F> {
         fault(Code::BadSyntax, offset, format!("expected ':' after the key {:?}", clip(key, 40)))
     }
 
+    /// A key holds no references; in lines `$$` is a dollar in it, too, in JSON it is as it is written.
     fn key(&mut self) -> Read<String> {
         match self.take() {
             Some(Token { kind: Kind::String(quoting), start, end }) => {
                 let key = self.decode(start, end, quoting);
+                if self.is_json {
+                    return Ok(key);
+                }
                 let read = read_string(key, &|_| false);
                 if read.stays_text.is_some() {
                     self.hint(Code::DollarText, start, "references in keys are not replaced: kept as text");

@@ -35,6 +35,11 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Without dollars: `$$` in a key is one in lines, and two in JSON, where schemas fix keys.
+fn key() -> impl Strategy<Value = String> {
+    text().prop_map(|text| text.replace('$', ""))
+}
+
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         4 => text().prop_map(Value::from),
@@ -45,7 +50,7 @@ fn value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(3, 12, 4, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..4).prop_map(Value::from),
-            vec((text(), inner), 0..4).prop_map(|members| Value::Object(members.into_iter().collect::<Map<_, _>>())),
+            vec((key(), inner), 0..4).prop_map(|members| Value::Object(members.into_iter().collect::<Map<_, _>>())),
         ]
     })
 }

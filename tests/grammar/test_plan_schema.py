@@ -13,7 +13,7 @@ from tool_sets import BOOLEAN, INTEGER, LOOKUP, NASTY, NUMBER, RATIO, RICH, STRI
 from dovetail import _core
 from dovetail.grammar import plan_grammar
 from dovetail.grammar.plan_schema import plan_schema
-from dovetail.grammar.shape import Array, Mapping, Record, Shape, Union, types_of
+from dovetail.grammar.shape import Array, Mapping, Record, Shape, Union
 from dovetail.grammar.signature import signature
 from dovetail.grammar.terms import Terms
 
@@ -154,8 +154,9 @@ def _check(
             items = plan_schema(alone, Terms())["properties"]["tasks"]["items"]
             for _ in range(max(1, times // len(read))):
                 arguments = _drawn(items["properties"]["arguments"], source)
-                wanted = _without_unwanted(arguments, record)
-                core.check(one.name, json.dumps(_read(wanted)))
+                task = {"id": 1, "tool": one.name, "arguments": arguments}
+                steps = _core.Machine(core).feed(json.dumps({"tasks": [task], "join": None}))
+                assert [type(step) for step in steps] == [_core.Planned, _core.Ready, _core.Closed], steps
 
 
 def _drawn(schema: Any, source: random.Random) -> Any:
@@ -182,40 +183,6 @@ def _drawn(schema: Any, source: random.Random) -> Any:
             return source.random() < 0.5
         case _:
             return None
-
-
-def _without_unwanted(value: Any, shape: Shape) -> Any:
-    """What the plan machine makes of nulls: an optional member that takes none is not there."""
-    match shape:
-        case Record(members) if isinstance(value, dict) and set(value) == {one.name for one in members}:
-            kept = [
-                one for one in members if value[one.name] is not None or one.required or "null" in types_of(one.shape)
-            ]
-            return {one.name: _without_unwanted(value[one.name], one.shape) for one in kept}
-        case Array(item=item) if isinstance(value, list):
-            return [_without_unwanted(inner, item) for inner in value]
-        case Union(options) if isinstance(value, dict):
-            names = [{one.name for one in option.members} for option in options if isinstance(option, Record)]
-            matching = [option for option in options if isinstance(option, Record)]
-            for option, own in zip(matching, names, strict=True):
-                if own == set(value):
-                    return _without_unwanted(value, option)
-            return value
-        case _:
-            return value
-
-
-def _read(value: Any) -> Any:
-    """What the plan machine reads: `$$` is a dollar."""
-    match value:
-        case str():
-            return value.replace("$$", "$")
-        case list():
-            return [_read(item) for item in value]
-        case dict():
-            return {name: _read(item) for name, item in value.items()}
-        case _:
-            return value
 
 
 def _has_unsayable(shape: Shape) -> bool:

@@ -36,7 +36,8 @@ pub(crate) fn read_task(text: &str, tokens: &[Token], tools: &ToolSet, is_task: 
     let mut given: Option<&[Token]> = None;
     let mut broken = None;
     for member in members(tokens) {
-        let mut reader = Reader { text, tokens: member, next: 0, is_task, hints: Vec::new(), tool: None };
+        let mut reader =
+            Reader { text, tokens: member, next: 0, is_task, hints: Vec::new(), tool: None, is_json: true };
         let read = reader.task_member(&mut task);
         task.hints.append(&mut reader.hints);
         match read {
@@ -46,7 +47,8 @@ pub(crate) fn read_task(text: &str, tokens: &[Token], tools: &ToolSet, is_task: 
         }
     }
     let tool = task.tool.as_ref().and_then(|(name, _)| tools.get(name)).map(|(_, tool)| tool);
-    let mut reader = Reader { text, tokens: given.unwrap_or_default(), next: 0, is_task, hints: Vec::new(), tool };
+    let mut reader =
+        Reader { text, tokens: given.unwrap_or_default(), next: 0, is_task, hints: Vec::new(), tool, is_json: true };
     let arguments = if given.is_some() { reader.task_arguments() } else { Ok(Vec::new()) };
     task.hints.append(&mut reader.hints);
     task.arguments = broken.map_or(arguments, Err);
@@ -62,7 +64,7 @@ pub(crate) fn read_task(text: &str, tokens: &[Token], tools: &ToolSet, is_task: 
 /// Reads the member of a plan in `text`. Of a thought the text is taken as it is, without references.
 pub(crate) fn read_member(text: &str, tokens: &[Token], is_task: &impl Fn(TaskId) -> bool) -> ReadMember {
     let hints = looseness(text, tokens);
-    let mut reader = Reader { text, tokens, next: 0, is_task, hints, tool: None };
+    let mut reader = Reader { text, tokens, next: 0, is_task, hints, tool: None, is_json: true };
     let mut member =
         ReadMember { key: String::new(), value: Ok(Template::Constant(Value::Null)), offset: 0, hints: Vec::new() };
     member.value = reader.plan_member(&mut member);

@@ -15,86 +15,78 @@ const MOST_PLACES: usize = 256;
 impl Tool {
     /// Whether an argument is an optional one, given as a null that it does not take.
     pub(crate) fn is_unwanted(&self, argument: &str, value: &Template) -> bool {
-        let is_null = matches!(value, Template::Constant(Value::Null));
-        is_null && self.is_unwanted_in(&self.schema, argument)
+        is_null(value) && self.is_unwanted_in(&self.records(&[&self.schema], &[argument]), argument)
     }
 
     /// Takes such nulls out of the objects inside the value of an argument.
     pub(crate) fn drop_unwanted(&self, argument: &str, value: &mut Template) {
-        if let Some(place) = self.schema.get("properties").and_then(|properties| properties.get(argument)) {
-            self.drop_in_template(place, value);
-        }
+        self.drop_in_template(&member_places(&self.records(&[&self.schema], &[argument]), argument), value);
     }
 
-    fn drop_in_template(&self, place: &Value, template: &mut Template) {
+    fn drop_in_template(&self, places: &[&Value], template: &mut Template) {
         match template {
-            Template::Constant(value) => self.drop_in_value(place, value, 0),
+            Template::Constant(value) => self.drop_in_value(places, value, 0),
             Template::Reference(_) | Template::Text(_) => {}
             Template::List(items) => {
-                let place = self.resolve(place);
                 for (index, item) in items.iter_mut().enumerate() {
-                    if let Some(inner) = item_place(place, index) {
-                        self.drop_in_template(inner, item);
-                    }
+                    self.drop_in_template(&self.item_places(places, index), item);
                 }
             }
             Template::Object(members) => {
-                let place = self.record(place, members.iter().map(|(key, _)| key.as_str()));
-                members.retain(|(key, member)| {
-                    !matches!(member, Template::Constant(Value::Null)) || !self.is_unwanted_in(place, key)
-                });
+                let keys: Vec<_> = members.iter().map(|(key, _)| key.clone()).collect();
+                let records = self.records(places, &keys.iter().map(String::as_str).collect::<Vec<_>>());
+                members.retain(|(key, member)| !is_null(member) || !self.is_unwanted_in(&records, key));
                 for (key, member) in members {
-                    if let Some(inner) = place.get("properties").and_then(|properties| properties.get(key.as_str())) {
-                        self.drop_in_template(inner, member);
-                    }
+                    self.drop_in_template(&member_places(&records, key), member);
                 }
             }
         }
     }
 
-    fn drop_in_value(&self, place: &Value, value: &mut Value, depth: usize) {
+    fn drop_in_value(&self, places: &[&Value], value: &mut Value, depth: usize) {
         match value {
-            _ if depth > DEEPEST => {}
+            _ if places.is_empty() || depth > DEEPEST => {}
             Value::Array(items) => {
-                let place = self.resolve(place);
                 for (index, item) in items.iter_mut().enumerate() {
-                    if let Some(inner) = item_place(place, index) {
-                        self.drop_in_value(inner, item, depth + 1);
-                    }
+                    self.drop_in_value(&self.item_places(places, index), item, depth + 1);
                 }
             }
             Value::Object(members) => {
-                let place = self.record(place, members.keys().map(String::as_str));
-                members.retain(|key, member| !member.is_null() || !self.is_unwanted_in(place, key));
+                let keys: Vec<_> = members.keys().cloned().collect();
+                let records = self.records(places, &keys.iter().map(String::as_str).collect::<Vec<_>>());
+                members.retain(|key, member| !member.is_null() || !self.is_unwanted_in(&records, key));
                 for (key, member) in members {
-                    if let Some(inner) = place.get("properties").and_then(|properties| properties.get(key)) {
-                        self.drop_in_value(inner, member, depth + 1);
-                    }
+                    self.drop_in_value(&member_places(&records, key), member, depth + 1);
                 }
             }
             _ => {}
         }
     }
 
-    /// Of several kinds of objects that may stand in a place, the one with these keys.
-    fn record<'s, 'k>(&'s self, place: &'s Value, keys: impl Iterator<Item = &'k str>) -> &'s Value {
-        let place = self.resolve(place);
-        let Some(places) = alternatives(place) else { return place };
-        let keys: Vec<&str> = keys.collect();
-        let has_keys = |one: &&Value| {
-            let properties = one.get("properties").and_then(Value::as_object);
-            properties.is_some_and(|own| own.len() == keys.len() && keys.iter().all(|key| own.contains_key(*key)))
-        };
-        places.iter().map(|one| self.resolve(one)).find(has_keys).unwrap_or(place)
+    fn item_places<'s>(&'s self, places: &[&'s Value], index: usize) -> Vec<&'s Value> {
+        self.records(places, &[]).into_iter().filter_map(|place| item_place(place, index)).collect()
     }
 
-    fn is_unwanted_in(&self, record: &Value, key: &str) -> bool {
-        let is_required = || {
+    /// All schemas that speak of what stands in `places`. Of several kinds of objects it is the one with these keys.
+    fn records<'s>(&'s self, places: &[&'s Value], keys: &[&str]) -> Vec<&'s Value> {
+        let mut records: Vec<&Value> = Vec::new();
+        let mut rest: Vec<&Value> = places.to_vec();
+        while let Some(place) = rest.pop().filter(|_| records.len() < MOST_PLACES) {
+            let place = self.resolve(place);
+            records.push(place);
+            rest.extend(place.get("allOf").and_then(Value::as_array).into_iter().flatten());
+            let kinds = alternatives(place).into_iter().flatten().map(|one| self.resolve(one));
+            rest.extend(kinds.filter(|one| has_keys(one, keys)).take(1));
+        }
+        records
+    }
+
+    fn is_unwanted_in(&self, records: &[&Value], key: &str) -> bool {
+        let is_required = |record: &&Value| {
             let required = record.get("required").and_then(Value::as_array);
             required.is_some_and(|names| names.iter().any(|name| name == key))
         };
-        let place = record.get("properties").and_then(|properties| properties.get(key));
-        place.is_some_and(|place| !is_required() && !self.takes_null(place))
+        member_places(records, key).into_iter().any(|place| !self.takes_null(place)) && !records.iter().any(is_required)
     }
 
     /// Whether null may stand in a place.
@@ -110,8 +102,7 @@ impl Tool {
             _ => return true,
         };
         *left -= 1;
-        let target = keywords.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'));
-        if let Some(target) = target.and_then(|pointer| self.schema.pointer(pointer)) {
+        if let Some(target) = self.target(place) {
             return self.may_take_null(target, left);
         }
         let lists = |keyword: &str| keywords.get(keyword).and_then(Value::as_array);
@@ -132,4 +123,22 @@ fn takes_null_here(keywords: &Map<String, Value>) -> bool {
     };
     let is_listed = keywords.get("enum").and_then(Value::as_array).is_none_or(|values| values.contains(&Value::Null));
     is_type && is_listed && keywords.get("const").is_none_or(Value::is_null)
+}
+
+fn is_null(template: &Template) -> bool {
+    matches!(template, Template::Constant(Value::Null))
+}
+
+/// The places of a member in the schemas that speak of its object.
+fn member_places<'s>(records: &[&'s Value], key: &str) -> Vec<&'s Value> {
+    let place = |record: &&'s Value| {
+        let known = record.get("properties").and_then(|properties| properties.get(key));
+        known.or_else(|| record.get("additionalProperties").filter(|other| other.is_object()))
+    };
+    records.iter().filter_map(place).collect()
+}
+
+fn has_keys(place: &Value, keys: &[&str]) -> bool {
+    let properties = place.get("properties").and_then(Value::as_object);
+    properties.is_some_and(|own| own.len() == keys.len() && keys.iter().all(|key| own.contains_key(*key)))
 }

@@ -1,5 +1,7 @@
 //! What may stand in a place of a tool's schema: strings or something else.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::Tool;
@@ -47,9 +49,8 @@ impl Tool {
     pub(super) fn resolve<'s>(&'s self, place: &'s Value) -> &'s Value {
         let mut place = place;
         for _ in 0..16 {
-            if let Some(pointer) = place.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'))
-            {
-                match self.schema.pointer(pointer) {
+            if place.get("$ref").is_some() {
+                match self.target(place) {
                     Some(target) => place = target,
                     None => return place,
                 }
@@ -64,6 +65,12 @@ impl Tool {
             }
         }
         place
+    }
+
+    /// What a place refers to inside the schema, if it is a reference.
+    pub(super) fn target(&self, place: &Value) -> Option<&Value> {
+        let pointer = place.get("$ref").and_then(Value::as_str)?.strip_prefix('#')?;
+        self.schema.pointer(&percent_decoded(pointer))
     }
 
     pub(super) fn strings(&self, place: &Value, depth: usize) -> Strings {
@@ -124,4 +131,21 @@ pub(super) fn alternatives(place: &Value) -> Option<&Vec<Value>> {
 pub(super) fn item_place(list: &Value, index: usize) -> Option<&Value> {
     let prefix = list.get("prefixItems").and_then(Value::as_array);
     prefix.and_then(|places| places.get(index)).or_else(|| list.get("items"))
+}
+
+/// The text of a URI's fragment.
+fn percent_decoded(fragment: &str) -> Cow<'_, str> {
+    if !fragment.contains('%') {
+        return Cow::Borrowed(fragment);
+    }
+    let mut bytes = Vec::with_capacity(fragment.len());
+    let mut rest = fragment;
+    while let Some(at) = rest.find('%') {
+        bytes.extend_from_slice(&rest.as_bytes()[..at]);
+        let code = rest.get(at + 1..at + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(code.unwrap_or(b'%'));
+        rest = &rest[at + if code.is_some() { 3 } else { 1 }..];
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
