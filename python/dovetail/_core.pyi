@@ -167,7 +167,11 @@ Step: TypeAlias = Thought | Planned | Ready | Unreachable | Diagnostic | Closed
 
 @final
 class ReplyReader:
-    """Reads a joiner's reply piece by piece: ``Thought: … / Action: Finish(…)`` or ``Replan(…)``."""
+    """Reads a joiner's reply piece by piece: ``Thought: … / Action: Finish(…)`` or ``Replan(…)``.
+
+    Or, told by its first key, in JSON: ``{"thought": "…", "action": "finish", "answer": …}``, or ``"replan"`` with a
+    ``"reason"``. An answer that is no string is given as its JSON.
+    """
 
     def __new__(cls) -> ReplyReader: ...
     def feed(self, text: str) -> list[ReplyStep]:

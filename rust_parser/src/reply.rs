@@ -1,12 +1,14 @@
 //! Reads a joiner's reply piece by piece, so that an answer can be shown while it is being written.
 //!
-//! The reply is prose until its verdict opens (`Action: Finish(`), and a body from there to the closing bracket. What
-//! comes out depends on the text alone, never on how it was cut.
+//! The reply is prose until its verdict opens (`Action: Finish(`), and a body from there to the closing bracket; or it is an
+//! object in JSON. What comes out depends on the text alone, never on how it was cut.
 
 mod body;
+mod json;
 mod prose;
 
 use body::{Body, End};
+use json::{Beginning, JsonReply};
 use prose::{Opening, Prose};
 
 /// One thing read from a reply.
@@ -53,12 +55,16 @@ impl VerdictKind {
 #[derive(Debug, Default)]
 pub struct ReplyReader {
     state: State,
+    /// Whether it is known that the reply is no JSON.
+    is_prose: bool,
 }
 
 #[derive(Debug)]
 enum State {
     Prose(Prose),
     Body(Body),
+    /// With the text that was read, which is prose after all if it gives no verdict.
+    Json(JsonReply, String),
     Done,
 }
 
@@ -81,11 +87,10 @@ impl ReplyReader {
         match &mut self.state {
             State::Prose(prose) => {
                 prose.text.push_str(text);
-                if let Some(opening) = prose.scan(false) {
-                    self.open(&opening, &mut steps);
-                }
+                self.look(false, &mut steps);
             }
             State::Body(_) => self.read(text, &mut steps),
+            State::Json(..) => self.read_json(text, &mut steps),
             State::Done => {}
         }
         steps
@@ -94,6 +99,14 @@ impl ReplyReader {
     /// The reply is complete. The last step is the verdict, unless it was given before.
     pub fn finish(&mut self) -> Vec<ReplyStep> {
         let mut steps = Vec::new();
+        self.look(true, &mut steps);
+        if let State::Json(json, text) = &mut self.state {
+            let text = std::mem::take(text);
+            match json.end(false) {
+                Some((kind, given, end)) => self.conclude(kind, given, end, &mut steps),
+                None => self.state = State::Prose(Prose::of(text)),
+            }
+        }
         if let State::Prose(prose) = &mut self.state {
             if let Some(opening) = prose.scan(true) {
                 self.open(&opening, &mut steps);
@@ -109,6 +122,41 @@ impl ReplyReader {
             self.conclude(kind, given, end, &mut steps);
         }
         steps
+    }
+
+    /// Finds out what the reply is, and where its verdict opens in prose.
+    fn look(&mut self, is_last: bool, steps: &mut Vec<ReplyStep>) {
+        let State::Prose(prose) = &mut self.state else { return };
+        if !self.is_prose {
+            match json::beginning(&prose.text) {
+                Beginning::Json(start) => {
+                    let text = prose.text.split_off(start);
+                    self.state = State::Json(JsonReply::new(), std::mem::take(&mut prose.text));
+                    return self.read_json(&text, steps);
+                }
+                Beginning::Open if !is_last => return,
+                Beginning::Open | Beginning::Prose => self.is_prose = true,
+            }
+        }
+        if let Some(opening) = prose.scan(false) {
+            self.open(&opening, steps);
+        }
+    }
+
+    fn read_json(&mut self, text: &str, steps: &mut Vec<ReplyStep>) {
+        let State::Json(json, read) = &mut self.state else { return };
+        read.push_str(text);
+        if !json.read(text, steps) {
+            steps.extend(json.piece().map(ReplyStep::AnswerPiece));
+        } else if let Some((kind, given, end)) = json.end(true) {
+            self.conclude(kind, given, end, steps);
+        } else {
+            // An object that decides nothing: a text like any other.
+            let text = std::mem::take(read);
+            self.is_prose = true;
+            self.state = State::Prose(Prose::of(text));
+            self.look(false, steps);
+        }
     }
 
     fn open(&mut self, opening: &Opening, steps: &mut Vec<ReplyStep>) {

@@ -101,6 +101,23 @@ const VECTORS: &[Vector] = &[
     ("Thought: x. Action: replan because y", &["x."], REPLAN, "because y", false),
     ("Replan", &[], REPLAN, "", true),
     ("Thought: x\n## Action\nReplan", &["x"], REPLAN, "", true),
+    // JSON.
+    (r#"{"thought": "both \"known\".", "action": "finish", "answer": "It's 4\u00b2 \ud83d\ude00.\n"}"#, &["both \"known\"."], FINISH, "It's 4² 😀.", false),
+    ("```json\n{\n  \"action\": \"finish\",\n  \"answer\": {\"a\": [1, \"} \\\" ]\"]}\n}\n```", &[], FINISH, "{\"a\": [1, \"} \\\" ]\"]}", false),
+    (r#" {"Thought" : null, "action" : "Replan", "answer": null, "reason": "need $K2"} Finish(5)"#, &[], REPLAN, "need $K2", false),
+    (r#"{"action": "finish", "answer": 4.50, "thought": "late"}"#, &[], FINISH, "4.50", false),
+    (r#"{"thought": "", "answer": "first", "action": "finish"}"#, &[], FINISH, "first", false),
+    (r#"{"action": "finish", "answer": ""}"#, &[], FINISH, "", false),
+    (r#"{"action": "finish", "answer": "it is 4"#, &[], FINISH, "it is 4", true),
+    (r#"{"action": "finish", "answer": "half \ud83d"}"#, &[], FINISH, "half \u{fffd}", true),
+    (r#"{"action": "finish", "answer": "half \ud83d\n."}"#, &[], FINISH, "half \u{fffd}\n.", true),
+    (r#"{"thought": "x", "answer": "4"}"#, &["x"], FINISH, "4", true),
+    (r#"{"thought": "x", "reason": "y"}"#, &["x"], REPLAN, "y", true),
+    (r#"{"action": "replan"}"#, &[], REPLAN, "", true),
+    (r#"{"answer": 5, "unit": "m"}"#, &[], FINISH, r#"{"answer": 5, "unit": "m"}"#, true),
+    (r#"{"action": "look further"} Finish(5)"#, &[], FINISH, r#"{"action": "look further"} Finish(5)"#, true),
+    ("{thought} Finish(5)", &[], FINISH, "{thought} Finish(5)", true),
+    ("{thought}\nFinish(5)", &["{thought}"], FINISH, "5", false),
     // Mended.
     ("", &[], FINISH, "", true),
     (" \n ", &[], FINISH, "", true),
@@ -146,7 +163,8 @@ fn every_vector_reads_as_written_in_every_cut() {
 
 #[test]
 fn the_verdict_comes_with_its_closing_bracket() {
-    for text in ["Thought: x\nAction: Finish(a (b) c)", "Finish(\"a) b\")", "Action: Replan[x]"] {
+    let json = r#"{"action": "finish", "answer": "a) b"}"#;
+    for text in ["Thought: x\nAction: Finish(a (b) c)", "Finish(\"a) b\")", "Action: Replan[x]", json] {
         let mut reader = ReplyReader::new();
         let steps: Vec<ReplyStep> = pieces(text, 1).into_iter().flat_map(|piece| reader.feed(piece)).collect();
         assert!(matches!(steps.last(), Some(ReplyStep::Verdict { mended: false, .. })), "{text:?}");
@@ -161,13 +179,19 @@ fn an_answer_without_quotes_comes_character_by_character() {
     for piece in ["a", "b", "c"] {
         assert_eq!(reader.feed(piece), [ReplyStep::AnswerPiece(piece.to_owned())]);
     }
+    let mut reader = ReplyReader::new();
+    assert_eq!(reader.feed(r#"{"action": "finish", "answer": ""#), []);
+    for piece in ["a", "b", "c"] {
+        assert_eq!(reader.feed(piece), [ReplyStep::AnswerPiece(piece.to_owned())]);
+    }
 }
 
 #[test]
 fn a_long_reply_in_single_characters_takes_linear_time() {
     const LENGTH: usize = 100_000;
+    const JSON: &str = r#"{"action": "finish", "answer": ""#;
     for unit in ["finish ", "Action: ", " ", "1", "*", "\n", ":", "Thought: x\n", "r", "Finish( ) ", "\"", "“)"] {
-        for opening in ["", "Action: Finish", "Finish(", "Finish(\"", "Action: Replan "] {
+        for opening in ["", "Action: Finish", "Finish(", "Finish(\"", "Action: Replan ", JSON] {
             let text = format!("{opening}{}", unit.repeat(LENGTH / unit.len()));
             let started = std::time::Instant::now();
             check_consistent(&read(pieces(&text, 1)));
@@ -180,9 +204,58 @@ fn a_long_reply_in_single_characters_takes_linear_time() {
 /// Texts in which every part of the format turns up often.
 fn likely_text() -> impl Strategy<Value = String> {
     let word = prop::sample::select(vec![
-        "Thought", "thought:", "Action", "Action:", "ACTION :", "Answer:", "Finish", "finish(", "Finish[", "Replan",
-        "Replan(", "(", ")", "[", "]", "\"", "'", "\"\"\"", "“", "”", "‘", "’", "**", "`", "```", "#", "- ", "1. ",
-        " ", "\n", "\r\n", ":", "：", "x", "é", "42", "\u{0}", "\u{2003}", "😀",
+        "Thought",
+        "thought:",
+        "Action",
+        "Action:",
+        "ACTION :",
+        "Answer:",
+        "Finish",
+        "finish(",
+        "Finish[",
+        "Replan",
+        "Replan(",
+        "(",
+        ")",
+        "[",
+        "]",
+        "\"",
+        "'",
+        "\"\"\"",
+        "“",
+        "”",
+        "‘",
+        "’",
+        "**",
+        "`",
+        "```",
+        "#",
+        "- ",
+        "1. ",
+        "{\"thought\": \"",
+        "{\"action\": \"finish\", \"answer\": ",
+        "\", \"",
+        "action\": \"finish\"",
+        "answer\": \"",
+        "reason\": ",
+        "{",
+        "}",
+        "\\",
+        "\\ud83d",
+        "\\u00e9",
+        ", ",
+        "null",
+        " ",
+        "\n",
+        "\r\n",
+        ":",
+        "：",
+        "x",
+        "é",
+        "42",
+        "\u{0}",
+        "\u{2003}",
+        "😀",
     ]);
     prop::collection::vec(word, 0..24).prop_map(|words| words.concat())
 }
@@ -225,5 +298,17 @@ proptest! {
         let reading = read([format!("Thought: x\nAction: Finish({answer})").as_str()]);
         prop_assert_eq!(reading.text, answer.trim());
         prop_assert!(!reading.mended);
+    }
+
+    #[test]
+    fn any_answer_in_json_is_its_own_verdict(
+        answer in any::<String>(),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+    ) {
+        let text = serde_json::json!({"thought": "x", "action": "finish", "answer": answer}).to_string();
+        let reading = read([text.as_str()]);
+        prop_assert_eq!(&reading.text, answer.trim());
+        prop_assert!(!reading.mended);
+        check_cuts(&text, cuts);
     }
 }

@@ -162,15 +162,15 @@ impl Machine {
 
     fn json_join(&mut self, value: Template, position: Position) {
         let answer = match value {
-            Template::Constant(Value::Null) => None,
-            Template::Reference(reference) => Some(reference),
-            Template::Constant(value) if let Some(task) = named(&text_of(&value)) => Some(task),
-            _ => {
-                self.say(Code::JoinArguments, position, slips::message(Code::JoinArguments), None);
-                None
-            }
+            Template::Constant(Value::Null) => Ok(None),
+            Template::Reference(reference) => Ok(Some(reference)),
+            Template::Constant(value) => named(&text_of(&value)).map(Some).ok_or(()),
+            _ => Err(()),
         };
-        self.plan.join = Some(Join { answer, position });
+        if answer.is_err() {
+            self.say(Code::JoinArguments, position, slips::message(Code::JoinArguments), None);
+        }
+        self.plan.join = Some(Join { answer: answer.unwrap_or_default(), position });
     }
 
     /// The plan ends here.

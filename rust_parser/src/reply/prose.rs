@@ -52,6 +52,10 @@ enum Label {
 }
 
 impl Prose {
+    pub(super) fn of(text: String) -> Self {
+        Self { text, ..Self::default() }
+    }
+
     /// Searches on for the opening of a verdict. With `ended`, no more text will come.
     pub(super) fn scan(&mut self, ended: bool) -> Option<Opening> {
         loop {
