@@ -7,9 +7,6 @@ import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import pytest
-
-from dovetail._core import SseDecoder
 from dovetail.models import Completion
 from fault_server import Script, chunk, sse, usage_chunk
 
@@ -18,7 +15,7 @@ if TYPE_CHECKING:
 
     from dovetail.models import Message, Model
 
-__all__ = ["DONE", "KEY", "QUESTION", "TOKEN", "ask", "closing", "needs_new_decoder", "refusal"]
+__all__ = ["DONE", "KEY", "QUESTION", "TOKEN", "ask", "closing", "refusal"]
 
 M = TypeVar("M", bound="Model")
 
@@ -26,9 +23,6 @@ QUESTION: list[Message] = [{"role": "system", "content": "plan"}, {"role": "user
 KEY = "key-canary-0123456789"
 TOKEN = "token-canary-0123456789"
 DONE = [chunk(finish_reason="stop"), usage_chunk(), sse(b"[DONE]")]
-needs_new_decoder = pytest.mark.skipif(
-    not hasattr(SseDecoder, "take_tool_calls"), reason="the extension was built before Responses and tool calls"
-)
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from asking import DONE, KEY, TOKEN, ask, closing, needs_new_decoder
+from asking import DONE, KEY, TOKEN, ask, closing
 from dovetail.errors import ModelError, UsageError
 from dovetail.models import AzureModel, Completion, FriendliModel, Grammar, Usage, open_model
 from dovetail.v1 import FailureReason
@@ -123,7 +123,6 @@ async def test_a_prompt_that_azure_filters_is_rejected_and_no_credential_is_show
     assert KEY not in str(raised.value)
 
 
-@needs_new_decoder
 async def test_azure_takes_grammars_by_responses_if_asked_to() -> None:
     async with serve(planned("1. search()")) as server:
         model = AzureModel("plans", base_url=server.origin, api_key=KEY, api="responses", api_version="preview")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from asking import KEY, QUESTION, ask, closing, needs_new_decoder
+from asking import KEY, QUESTION, ask, closing
 from dovetail.errors import ModelError
 from dovetail.models import Completion, Grammar, OpenAIModel, Usage
 from dovetail.v1 import FailureReason
@@ -18,7 +18,6 @@ LARK = Grammar("lark", 'start: "1. search()"')
 SCHEMA = Grammar("json_schema", '{"type": "object", "additionalProperties": false}')
 
 
-@needs_new_decoder
 async def test_a_grammar_in_lark_is_the_format_of_a_tool_whose_input_is_the_text() -> None:
     async with serve(planned("1. se", "arch()")) as server:
         model = OpenAIModel("gpt-5", base_url=server.base_url, api_key=KEY, api="responses", reasoning_effort="low")
@@ -45,7 +44,6 @@ async def test_a_grammar_in_lark_is_the_format_of_a_tool_whose_input_is_the_text
         assert request.path == "/v1/responses"
 
 
-@needs_new_decoder
 async def test_a_strict_schema_is_the_format_of_the_text() -> None:
     async with serve(said('{"ta', 'sks": []}')) as server:
         model = OpenAIModel("gpt-4o", base_url=server.base_url, api_key=KEY, api="responses", temperature=0.0)
@@ -59,7 +57,6 @@ async def test_a_strict_schema_is_the_format_of_the_text() -> None:
         assert request.body["temperature"] == 0.0
 
 
-@needs_new_decoder
 async def test_text_is_stopped_here_where_the_api_knows_no_stop() -> None:
     async with serve(said("1. join()<EN", "D_OF_PLAN> and", " more")) as server:
         async with closing(OpenAIModel("m", base_url=server.base_url, api_key=KEY, api="responses")) as model:
@@ -68,7 +65,6 @@ async def test_text_is_stopped_here_where_the_api_knows_no_stop() -> None:
         assert "stop" not in server.requests[0].body
 
 
-@needs_new_decoder
 @pytest.mark.parametrize(
     ("end", "reason"),
     [
@@ -93,7 +89,6 @@ async def test_a_response_that_fails_has_its_reason(end: Any, reason: FailureRea
     assert raised.value.reason == reason
 
 
-@needs_new_decoder
 async def test_a_response_that_ran_out_of_tokens_is_cut_off() -> None:
     end = event(
         "response.incomplete",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from asking import DONE, KEY, closing, needs_new_decoder
+from asking import DONE, KEY, closing
 from dovetail.errors import ModelError
 from dovetail.models import Completion, FallbackModel, OpenAIModel, ToolRequest, Usage, tool_calling_model
 from dovetail.models.tool_calling import ToolNames, chat_messages
@@ -17,7 +17,7 @@ from fault_server import Fault, Script, chunk, serve, sse, usage_chunk
 if TYPE_CHECKING:
     from dovetail.models import ToolCallingModel, TurnMessage
 
-pytestmark = [pytest.mark.anyio, needs_new_decoder]
+pytestmark = pytest.mark.anyio
 
 QUESTION: list[TurnMessage] = [{"role": "user", "content": "which is higher?"}]
 SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import httpx2
 
@@ -96,7 +96,7 @@ async def _read_usage(decoder: SseDecoder, reads: AsyncIterator[bytes], *, stopp
 
 def _requests(decoder: SseDecoder) -> list[ToolRequest]:
     """The calls that are complete and have not been told. A call in which the stream was cut off never is."""
-    calls = cast("Any", decoder).take_tool_calls()
+    calls = decoder.take_tool_calls()
     return [ToolRequest(call.id or f"call_{secrets.token_hex(8)}", call.name, call.arguments) for call in calls]
 
 
