@@ -13,17 +13,17 @@ A table for each tool or pattern of tools, later ones over earlier ones::
 from __future__ import annotations
 
 import difflib
-import tomllib
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dovetail.errors import UsageError
 from dovetail.policy import Policy
+from dovetail.toml_file import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from dovetail.tool_set import ToolSet
     from dovetail.tools import Tool
@@ -112,13 +112,7 @@ def read_policies(path: str | Path) -> Policies:
     Raises:
         UsageError: the file cannot be read, is no TOML, or says something that cannot be used.
     """
-    try:
-        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: the file cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: the file is no TOML: {error}") from error
-    return Policies(tables, str(path))
+    return Policies(read_toml(path), str(path))
 
 
 def _typed(changes: Mapping[str, Any]) -> dict[str, Any]:

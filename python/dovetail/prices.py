@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dovetail.errors import UsageError
+from dovetail.toml_file import read_toml
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dovetail.models.protocol import Usage
 
 __all__ = ["KNOWN_PRICES", "KNOWN_PRICES_DATE", "Price", "Prices", "read_prices"]
@@ -124,13 +125,7 @@ def read_prices(path: str | Path) -> dict[str, Price]:
     Raises:
         UsageError: the file cannot be read, is no TOML, or says something that cannot be used.
     """
-    try:
-        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: the file cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: the file is no TOML: {error}") from error
-    return {model: _price(table, f"{path}: [{model!r}]") for model, table in tables.items()}
+    return {model: _price(table, f"{path}: [{model!r}]") for model, table in read_toml(path).items()}
 
 
 def _price(table: Any, at: str) -> Price:
