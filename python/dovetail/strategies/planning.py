@@ -75,12 +75,12 @@ class _AskedPlan:
         self._means = means
         self._want = want
         self._max_tokens = max_tokens
-        self._shown: ToolSet = planner.shown(means.question, None if want is None else want.reason)
+        self._shown: ToolSet = means.shown(None if want is None else want.reason)
         self._dialects = means.dialects.taken(planner.model, planner.dialects(self._shown))
         self._number = means.execution.plan.number + 1
         self.model = planner.model.name
         self.call = means.books.model_call(planner.model, Purpose.PURPOSE_PLAN, self._number)
-        self.tools = self._shown.names if len(self._shown) < len(means.tools) else None
+        self.tools = means.names_of(self._shown)
         self.grammar = self._dialects[0] if self._dialects else ""
         self.repair = bool(want and want.broken)
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from dovetail import _core
 from dovetail.joiner import MAX_REPLY, hear_last_words
-from dovetail.joiner_prompt import MUST_ANSWER, answer_terms, mistaken_answer
+from dovetail.joiner_prompt import MUST_ANSWER, mistaken_answer
 from dovetail.models.stop_text import StopText
 from dovetail.observations import bounded_line, cut_middle, observed
 from dovetail.prompts import tools_text
 from dovetail.strategies.joining import Joining
 from dovetail.strategies.react_reply import ReactReply
-from dovetail.strategies.turns import Repetitions, Turns
+from dovetail.strategies.turns import MOST_ERROR, MOST_OBSERVED, MOST_SAID, Repetitions, Turns, opening
 from dovetail.v1 import Purpose
 
 if TYPE_CHECKING:
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from dovetail.strategies.strategy import Means
 
 __all__ = ["React"]
-
-_MOST_OBSERVED: Final = 6_000
-_MOST_SAID: Final = 4_000
-_MOST_ERRORS: Final = 1_000
 
 # A model that goes on would make up what its call returned.
 _STOP: Final = "\nObservation"
@@ -57,16 +53,11 @@ class React:
 
     async def find_answer(self) -> None:
         """Think, act, observe, until the model finishes; see `Turns.find_answer`."""
-        means, options = self._means, self._means.options
+        means = self._means
         joining, repetitions = Joining(means), Repetitions()
-        shown = means.planner.shown(means.question, None)
-        tools = shown.names if len(shown) < len(means.tools) else None
-        terms = answer_terms(joining.schema, cite=options.cite)
-        system = _SYSTEM + tools_text(shown.shapes) + (f"\n\n{options.notes}" if options.notes else "")
-        first: list[Message] = [
-            {"role": "system", "content": system},
-            {"role": "user", "content": f"Question: {means.question}" + (f"\n\n{terms}" if terms else "")},
-        ]
+        shown = means.shown()
+        tools = means.names_of(shown)
+        first = opening(means, joining, _SYSTEM + tools_text(shown.shapes))
 
         def take(history: Sequence[TurnMessage], *, must_answer: bool, max_tokens: int | None) -> _ReactTurn:
             # What was said in turns of this strategy are messages of a plain chat.
@@ -183,7 +174,7 @@ class _ReactTurn:
         """What the model said, and what came of its call, or what is wrong with it."""
         task = self._execution.progress.task(self._task_id)
         if task is not None:
-            content = f"Observation: {observed([task.observation()], most=_MOST_OBSERVED)}"
+            content = f"Observation: {observed([task.observation()], most=MOST_OBSERVED)}"
             content += self._repetitions.remark(task)
         else:
             content = (
@@ -194,7 +185,7 @@ class _ReactTurn:
         if self._called:  # what stands behind the call was not read
             said = f"Thought: {self._reply.thought}\nAction: {''.join(self._called).strip()}"
         return [
-            {"role": "assistant", "content": cut_middle(said, _MOST_SAID) or "(nothing)"},
+            {"role": "assistant", "content": cut_middle(said, MOST_SAID) or "(nothing)"},
             {"role": "user", "content": content},
         ]
 
@@ -206,7 +197,7 @@ class _ReactTurn:
         plan = self._execution.plan
         if plan.errors:
             wrong = "; ".join(f"{error.code}: {error.message}" for error in plan.errors)
-            return bounded_line(wrong, _MOST_ERRORS)
+            return bounded_line(wrong, MOST_ERROR)
         if self._reply.kind is None:
             return "there is no action"
         return "the action is no call" if self._reply.kind == "call" else "the answer is empty"

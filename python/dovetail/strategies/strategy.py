@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dovetail.books import Books
     from dovetail.dialects import Dialects
     from dovetail.execution import Execution
@@ -41,6 +43,14 @@ class Means:
     """Where its facts go, and what is left of its limits."""
     execution: Execution
     """Its plans, tasks and calls."""
+
+    def shown(self, replan_because: str | None = None) -> ToolSet:
+        """The tools that its model is shown; on a replan also those for what the plans so far lacked."""
+        return self.planner.shown(self.question, replan_because)
+
+    def names_of(self, shown: ToolSet) -> Sequence[str] | None:
+        """The names of the tools that its model is shown, if they are fewer than those of the run."""
+        return shown.names if len(shown) < len(self.tools) else None
 
 
 class Strategy(Protocol):

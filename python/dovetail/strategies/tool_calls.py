@@ -9,24 +9,20 @@ from dovetail.asked_call import AskedCall
 from dovetail.errors import UsageError
 from dovetail.failure_text import bounded
 from dovetail.joiner import MAX_REPLY
-from dovetail.joiner_prompt import MUST_ANSWER, answer_terms
+from dovetail.joiner_prompt import MUST_ANSWER
 from dovetail.models import tool_calling_model
 from dovetail.observations import bounded_line, cut_middle, observed
 from dovetail.strategies.joining import Joining
-from dovetail.strategies.turns import Repetitions, Turns
+from dovetail.strategies.turns import MOST_ERROR, MOST_OBSERVED, MOST_SAID, Repetitions, Turns, opening
 from dovetail.v1 import Purpose, Severity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
-    from dovetail.models.protocol import Message, Model, ToolRequest, TurnMessage
+    from dovetail.models.protocol import Model, ToolRequest, TurnMessage
     from dovetail.strategies.strategy import Means
 
 __all__ = ["ToolCalls", "check_tool_calls"]
-
-_MOST_OBSERVED: Final = 6_000
-_MOST_SAID: Final = 4_000
-_MOST_ERROR: Final = 1_000
 
 _SYSTEM: Final = """\
 Answer the question. Call tools for whatever has to be looked up or worked out, all at once where the calls do not \
@@ -63,15 +59,11 @@ class ToolCalls:
 
     async def find_answer(self) -> None:
         """Have tools called until the model answers; see `Turns.find_answer`."""
-        means, options = self._means, self._means.options
+        means = self._means
         joining, repetitions = Joining(means), Repetitions()
-        shown = means.planner.shown(means.question, None)
-        names = shown.names if len(shown) < len(means.tools) else None
-        terms = answer_terms(joining.schema, cite=options.cite)
-        first: list[Message] = [
-            {"role": "system", "content": _SYSTEM + (f"\n\n{options.notes}" if options.notes else "")},
-            {"role": "user", "content": f"Question: {means.question}" + (f"\n\n{terms}" if terms else "")},
-        ]
+        shown = means.shown()
+        names = means.names_of(shown)
+        first = opening(means, joining, _SYSTEM)
 
         def take(history: Sequence[TurnMessage], *, must_answer: bool, max_tokens: int | None) -> _ToolCallTurn:
             messages: list[TurnMessage] = [*first, *history]
@@ -167,7 +159,7 @@ class _ToolCallTurn:
         try:
             line = AskedCall(request.name, request.arguments_json).line(task_id)
         except UsageError as error:
-            wrong = bounded_line(str(error), _MOST_ERROR)
+            wrong = bounded_line(str(error), MOST_ERROR)
             self._requests.append((request, f"not called: {wrong}"))
             self._books.record(
                 "plan_diagnosed",
@@ -182,7 +174,7 @@ class _ToolCallTurn:
 
     def told(self) -> list[TurnMessage]:
         """What the model said and requested, and what came of each request, in its order."""
-        said = cut_middle("".join(self._text), _MOST_SAID)
+        said = cut_middle("".join(self._text), MOST_SAID)
         if not self._requests:
             wrong = "You wrote nothing. Call tools, or reply with the answer."
             return [{"role": "assistant", "content": said or "(nothing)"}, {"role": "user", "content": wrong}]
@@ -195,9 +187,9 @@ class _ToolCallTurn:
 
     def mistaken(self, wrong: str) -> list[TurnMessage]:
         """What the model answered, and what is wrong with it."""
-        told = f"That does not fit the JSON Schema: {bounded_line(wrong, _MOST_ERROR)}\nReply with the answer alone."
+        told = f"That does not fit the JSON Schema: {bounded_line(wrong, MOST_ERROR)}\nReply with the answer alone."
         return [
-            {"role": "assistant", "content": cut_middle(self.answer or "", _MOST_SAID)},
+            {"role": "assistant", "content": cut_middle(self.answer or "", MOST_SAID)},
             {"role": "user", "content": told},
         ]
 
@@ -205,4 +197,4 @@ class _ToolCallTurn:
         task = self._execution.progress.task(task_id)
         if task is None:
             return "not called: this run may make no further calls"
-        return observed([task.observation()], most=_MOST_OBSERVED) + self._repetitions.remark(task)
+        return observed([task.observation()], most=MOST_OBSERVED) + self._repetitions.remark(task)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from dovetail.books import StoppedError
+from dovetail.joiner_prompt import answer_terms
 from dovetail.plan_text import PlanText
 from dovetail.reuse import call_key
 from dovetail.strategies.history import History
@@ -13,13 +14,36 @@ from dovetail.v1 import FailureReason
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dovetail.models.protocol import TurnMessage
+    from dovetail.models.protocol import Message, TurnMessage
     from dovetail.plan_text import Plan
     from dovetail.progress import TaskRecord
     from dovetail.strategies.joining import Joining
     from dovetail.strategies.strategy import Means
 
-__all__ = ["Repetitions", "TakeTurn", "Turn", "Turns"]
+__all__ = ["MOST_ERROR", "MOST_OBSERVED", "MOST_SAID", "Repetitions", "TakeTurn", "Turn", "Turns", "opening"]
+
+MOST_OBSERVED: Final = 6_000
+"""How many characters a model is told of what came of a call."""
+MOST_SAID: Final = 4_000
+"""How many characters of what it said itself."""
+MOST_ERROR: Final = 1_000
+"""How many of what is wrong with it."""
+
+
+def opening(means: Means, joining: Joining, system: str) -> list[Message]:
+    """What the model of every turn is told first: the system text, which is the same from run to run, and the question.
+
+    Args:
+        means: what the run has.
+        joining: what takes its answer.
+        system: how the model is to go about it.
+    """
+    options = means.options
+    terms = answer_terms(joining.schema, cite=options.cite)
+    return [
+        {"role": "system", "content": system + (f"\n\n{options.notes}" if options.notes else "")},
+        {"role": "user", "content": f"Question: {means.question}" + (f"\n\n{terms}" if terms else "")},
+    ]
 
 
 class Turn(PlanText, Protocol):
