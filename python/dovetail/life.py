@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from dovetail.books import Books, StoppedError
 from dovetail.execution import Execution
 from dovetail.run_options import strategy_to_wire
-from dovetail.strategies import choose_strategy
+from dovetail.strategies import STRATEGIES
 from dovetail.strategies.strategy import Means
 from dovetail.tool_model import ToolModels
 from dovetail.v1 import Failure, FailureReason, RunState
@@ -59,7 +59,7 @@ class Life:
         execution: its plans and their tasks.
 
     Raises:
-        UsageError: there is no such strategy.
+        UsageError: its strategy cannot be used with its model.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Life:
         models = ToolModels(planner.model, dialects, self._books)
         self.execution = Execution(run_id, tools, models, self._books, gates, traceparent)
         means = Means(question, options, tools, planner, joiner, dialects, self._books, self.execution)
-        self._strategy = choose_strategy(options.strategy)(means)
+        self._strategy = STRATEGIES[options.strategy](means)
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> asyncio.Task[None]:

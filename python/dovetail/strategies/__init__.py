@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dovetail.run_options import StrategyName
     from dovetail.strategies.strategy import Means, Strategy
 
-__all__ = ["STRATEGIES", "choose_strategy"]
+__all__ = ["STRATEGIES"]
 
 STRATEGIES: dict[StrategyName, Callable[[Means], Strategy]] = {
     "compile": Compile,
@@ -23,8 +23,3 @@ STRATEGIES: dict[StrategyName, Callable[[Means], Strategy]] = {
     "react": React,
     "tool-calls": ToolCalls,
 }
-
-
-def choose_strategy(name: StrategyName) -> Callable[[Means], Strategy]:
-    """What makes the strategy of a run."""
-    return STRATEGIES[name]
