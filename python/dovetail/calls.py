@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from dovetail.call import Call, backend_of
 from dovetail.failure_text import bounded
 from dovetail.large_output import cut_output
-from dovetail.policy import PLAIN
+from dovetail.policy import PASSING, PLAIN
 from dovetail.sequence import Sequence
 from dovetail.tool_model_calls import MOST_MODEL_CALLS
 from dovetail.v1 import Failure, FailureReason
@@ -27,24 +26,13 @@ if TYPE_CHECKING:
     from dovetail.tools import Tool
     from dovetail.v1 import ToolModelCall
 
-__all__ = ["PASSING", "CallOutcomes", "Calls"]
+__all__ = ["CallOutcomes", "Calls"]
 
 _CANCEL_SECONDS: Final = 1.0
 _PROGRESS_SECONDS: Final = 0.1
 _LONGEST_PROGRESS: Final = 1_000
-_LONGEST_PAUSE: Final = 60.0
 # A call that takes its executor with it must not take all of them.
 _MOST_LOSSES: Final = 3
-
-# Failures of which another call may come out better.
-PASSING: Final = frozenset(
-    {
-        FailureReason.FAILURE_REASON_TOOL_ERROR,
-        FailureReason.FAILURE_REASON_TIMEOUT,
-        FailureReason.FAILURE_REASON_TOOL_CRASHED,
-        FailureReason.FAILURE_REASON_OVERLOADED,
-    }
-)
 
 
 class CallOutcomes(Protocol):
@@ -237,7 +225,7 @@ class Calls:
             tries = call.attempt - call.losses
             safe = call.tool.repeatable or may_be_repeated
             if tries <= policy.retries and failure.reason in PASSING and safe:
-                self._pause(call, failure, min(_LONGEST_PAUSE, policy.backoff * 2.0 ** (tries - 1)))
+                self._pause(call, failure, policy.pause(tries))
                 return
         self._settle(call)
         self._outcomes.call_failed(call.task_id, failure)
@@ -294,9 +282,8 @@ class Calls:
         message = f"{tool.name} took longer than its task_timeout of {tool.policy.task_timeout:g} s"
         self._outcomes.call_failed(task_id, Failure(reason=FailureReason.FAILURE_REASON_TIMEOUT, message=message))
 
-    def _pause(self, call: Call, failure: Failure, longest: float) -> None:
-        """Make another call after a while: a random one, so that many do not come back together."""
-        pause = random.uniform(longest / 2, longest)  # noqa: S311 - no secret
+    def _pause(self, call: Call, failure: Failure, pause: float) -> None:
+        """Make another call after so many seconds."""
         self._end(call)
         if self._pausing is None:
             self._pausing = {}

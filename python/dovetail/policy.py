@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
+import random
 import re
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from dovetail.errors import UsageError
+from dovetail.v1 import FailureReason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Policy", "Rate"]
+__all__ = ["PASSING", "PLAIN", "Policy", "Rate"]
 
 LargeOutput = Literal["fail", "cut"]
 
 _MOST_RETRIES: Final = 100
 _MOST_KEYS: Final = 16
+_LONGEST_PAUSE: Final = 60.0
 _RATE = re.compile(r"(\d+)\s*/\s*(\d*\.?\d*)\s*(s|second|m|min|minute|h|hour)")
 _PERIODS: Final = {"s": 1.0, "second": 1.0, "m": 60.0, "min": 60.0, "minute": 60.0, "h": 3600.0, "hour": 3600.0}
 
@@ -116,6 +119,14 @@ class Policy:
         """The names of the fields."""
         return frozenset(field.name for field in fields(cls))
 
+    def pause(self, failed: int) -> float:
+        """How many seconds to wait before the next call, after so many (1 or more) that failed.
+
+        A random part of them, so that many calls do not come back together.
+        """
+        longest = min(_LONGEST_PAUSE, self.backoff * 2.0 ** (failed - 1))
+        return random.uniform(longest / 2, longest)  # noqa: S311 - no secret
+
     def but(self, changes: Mapping[str, Any]) -> Policy:
         """The policy with some fields changed.
 
@@ -124,6 +135,16 @@ class Policy:
         """
         return replace(self, **changes)
 
+
+PASSING: Final = frozenset(
+    {
+        FailureReason.FAILURE_REASON_TOOL_ERROR,
+        FailureReason.FAILURE_REASON_TIMEOUT,
+        FailureReason.FAILURE_REASON_TOOL_CRASHED,
+        FailureReason.FAILURE_REASON_OVERLOADED,
+    }
+)
+"""Failures of which another call may come out better."""
 
 PLAIN: Final = Policy()
 """The policy of a tool that has none: its calls are made as they come."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from dovetail.calls import PASSING
+from dovetail.policy import PASSING
 from dovetail.v1 import Failure, FailureReason
 
 if TYPE_CHECKING:
