@@ -30,7 +30,7 @@ MAX_TOOLS_SHOWN = 40
 
 _logger = logging.getLogger("dovetail.examples")
 
-# Those of `plan_grammar` whose plans the machine reads: it reads no JSON plans yet, so json_schema is not among them.
+# json_schema is not among them: the machine reads plans in JSON, but the prompt and its examples teach lines.
 _DIALECTS: Final[tuple[GrammarDialect, ...]] = ("gbnf", "ebnf", "lark")
 
 _GRAMMAR_TASKS = 16
