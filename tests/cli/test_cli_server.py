@@ -163,7 +163,9 @@ def test_runs_are_listed_by_their_state(tmp_path: Path, address: str) -> None:
     lines = done.stdout.decode().splitlines()
     assert lines[0].split() == ["RUN", "STATE", "CREATED", "TOOK", "QUESTION"]
     assert 2 <= len(lines) <= 4
-    assert all(line.split()[1] == "answered" for line in lines[1:])
+    # Other tests leave failed runs at the same server.
+    assert lines[1].split()[1] == "answered"
+    assert all(line.split()[1] in {"answered", "failed"} for line in lines[1:])
     assert lines[1].endswith("Thought: twice. 1. double(21) 2. join($1)")
 
 
