@@ -10,7 +10,7 @@ import pytest
 
 import dovetail
 from dovetail import Engine, RunFailedError, UsageError
-from dovetail.asked_call import AskedCall
+from dovetail.call_line import call_line
 from dovetail.run_options import RunOptions, StrategyName, strategy_to_wire
 from dovetail.strategies import STRATEGIES
 from dovetail.tools import tool
@@ -116,7 +116,7 @@ def test_notes_are_bounded() -> None:
 @pytest.mark.parametrize("arguments", ["", "[1]", '{"a": 1', '{})\n2. length("x"'])
 def test_a_call_whose_arguments_are_no_object_cannot_be_asked_for(arguments: str) -> None:
     with pytest.raises(UsageError, match="the arguments of length are no JSON"):
-        AskedCall("length", arguments)
+        call_line("length", arguments, 1)
 
 
 @pytest.mark.parametrize(
@@ -124,4 +124,4 @@ def test_a_call_whose_arguments_are_no_object_cannot_be_asked_for(arguments: str
 )
 def test_a_call_that_would_become_more_than_one_cannot_be_asked_for(name: str, arguments: str) -> None:
     with pytest.raises(UsageError, match="is no name of"):
-        AskedCall(name, arguments)
+        call_line(name, arguments, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
-from dovetail.asked_call import AskedCall
+from dovetail.call_line import call_line
 from dovetail.errors import UsageError
 from dovetail.failure_text import bounded
 from dovetail.joiner import MAX_REPLY
@@ -157,7 +157,7 @@ class _ToolCallTurn:
         """The call of a request, as a line of the plan; empty if it can be none."""
         task_id = self._execution.next_id
         try:
-            line = AskedCall(request.name, request.arguments_json).line(task_id)
+            line = call_line(request.name, request.arguments_json, task_id)
         except UsageError as error:
             wrong = bounded_line(str(error), MOST_ERROR)
             self._requests.append((request, f"not called: {wrong}"))
