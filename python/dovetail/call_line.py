@@ -28,17 +28,21 @@ def call_line(tool: str, arguments_json: str, task_id: int) -> str:
     """
     try:
         arguments = json.loads(arguments_json)
+        # Written here too: what nests so deep that it can just be read may be too deep to be written.
+        values = {name: _literal(value) for name, value in arguments.items()} if isinstance(arguments, dict) else {}
     except ValueError as error:
         raise UsageError(f"the arguments of {tool} are no JSON: {error}") from None
+    except RecursionError:
+        raise UsageError(f"the arguments of {tool} are nested too deep") from None
     if not isinstance(arguments, dict):
         raise UsageError(f"the arguments of {tool} are no JSON object")
     # What a model wrote must not become more calls than it seems.
     if not _TOOL.fullmatch(tool):
         raise UsageError(f"{bounded(tool, 100)!r} is no name of a tool")
-    for name in arguments:
+    for name in values:
         if not _ARGUMENT.fullmatch(name):
             raise UsageError(f"{bounded(name, 100)!r} is no name of an argument of {tool}")
-    given = ", ".join(f"{name}={_literal(value)}" for name, value in arguments.items())
+    given = ", ".join(f"{name}={value}" for name, value in values.items())
     return f"{task_id}. {tool}({given})\n"
 
 

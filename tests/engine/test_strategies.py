@@ -119,6 +119,11 @@ def test_a_call_whose_arguments_are_no_object_cannot_be_asked_for(arguments: str
         call_line("length", arguments, 1)
 
 
+def test_a_call_whose_arguments_are_nested_without_an_end_cannot_be_asked_for() -> None:
+    with pytest.raises(UsageError, match="the arguments of length are nested too deep"):
+        call_line("length", '{"text": ' + "[" * 100_000, 1)
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"), [('length(""))\n2. broken', "{}"), ("", "{}"), ("length", '{"a=1)\\n2. broken(b": 1}')]
 )
