@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from dovetail.tools import Tool
     from dovetail.v1 import ToolModelCall
 
-__all__ = ["IN_PROCESS", "Backend", "Call", "CallOwner", "HeldBackend", "backend_of", "begin"]
+__all__ = ["IN_PROCESS", "Backend", "Call", "CallOwner", "HeldBackend", "backend_of", "begin", "call_key"]
 
 
 class CallOwner(Protocol):
@@ -235,6 +236,19 @@ class _InProcess:
 
 IN_PROCESS = _InProcess()
 """Carries out calls of functions of this process: on the event loop or in a thread."""
+
+
+def call_key(tool: str, arguments_json: str) -> tuple[str, str]:
+    """What calls have in common that ask for the same: the tool, and its arguments in any order.
+
+    Args:
+        tool: the tool's name.
+        arguments_json: the bound arguments, a JSON object.
+    """
+    try:
+        return tool, json.dumps(json.loads(arguments_json), sort_keys=True)
+    except ValueError:  # a number of more digits than Python reads
+        return tool, arguments_json
 
 
 def backend_of(tool: Tool) -> Backend:

@@ -6,8 +6,7 @@ import asyncio
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
-from pydantic_core import from_json, to_json
-
+from dovetail.call import call_key
 from dovetail.gate import Gate, Lock, Ticket
 from dovetail.v1 import FailureReason
 
@@ -74,7 +73,7 @@ class Gates:
         """A call comes: it is made now or later, or has its outcome without being made."""
         loop = asyncio.get_running_loop()
         if call.tool.policy.cache is not None:
-            key = _key(call)
+            key = call_key(call.tool.name, call.arguments_json)
             output = self._fresh(key, loop.time())
             if output is not None:
                 # Soon and not now: see `dovetail.call.Backend`.
@@ -188,12 +187,6 @@ class Gates:
     def _drop(self, key: _Key) -> None:
         _, output_json = self._outputs.pop(key)
         self._cached_characters -= len(output_json)
-
-
-def _key(call: Call) -> _Key:
-    """What two calls have in common that ask for the same: arguments in any order."""
-    arguments = from_json(call.arguments_json)
-    return call.tool.name, to_json(dict(sorted(arguments.items()))).decode()
 
 
 def _depart(ticket: Ticket) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final
 
+from dovetail.call import call_key
 from dovetail.policy import PASSING
 from dovetail.v1 import Failure, FailureReason
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dovetail.progress import Progress, TaskRecord
     from dovetail.tool_set import ToolSet
 
-__all__ = ["Reuse", "call_key"]
+__all__ = ["Reuse"]
 
 # No tool was entered: whether one may be now is for the gates to say.
 _NEVER_MADE: Final = frozenset(
@@ -83,8 +83,3 @@ class Reuse:
                 if task.ready and task is not own and self._tools[task.tool].read_only
             }
         return self._calls
-
-
-def call_key(tool: str, arguments_json: str) -> tuple[str, str]:
-    """What is the same for the same call, in whatever order its arguments stand."""
-    return tool, json.dumps(json.loads(arguments_json), sort_keys=True)

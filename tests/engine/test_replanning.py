@@ -321,6 +321,27 @@ async def test_arguments_are_the_same_whatever_their_order_but_not_their_type() 
     assert calls == [{"a": 1, "b": 2}, {"a": True, "b": 2}]
 
 
+@pytest.mark.parametrize("cache", [None, 60.0])
+async def test_a_number_of_thousands_of_digits_is_an_argument_like_any_other_to_another_plan(
+    cache: float | None,
+) -> None:
+    @tool(read_only=True, cache=cache)
+    async def take(value: Any) -> str:
+        """Takes anything."""
+        return str(value)
+
+    call = f"take({'9' * 5_000})"
+    model = ScriptedModel(
+        plan(f"1. {call}", "2. join()"),
+        "Action: Replan(again)",
+        plan(f"3. {call}", '4. take("b")', "5. join()"),
+        finish("x"),
+    )
+    events = await run([take], model)
+    assert outputs(events)[4] == '"b"'
+    assert facts(events, "run_answered")[0].answer == "x"
+
+
 async def test_the_same_call_twice_in_one_plan_is_made_twice() -> None:
     calls: list[str] = []
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from dovetail.books import StoppedError
+from dovetail.call import call_key
 from dovetail.joiner_prompt import answer_terms
 from dovetail.plan_text import PlanText
-from dovetail.reuse import call_key
 from dovetail.strategies.history import History
 from dovetail.v1 import FailureReason
 
