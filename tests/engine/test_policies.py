@@ -192,7 +192,7 @@ async def test_no_more_calls_begin_in_a_period_than_the_rate_says() -> None:
         return number
 
     await run(calls_of("visit", 10), visit)
-    # A call is let through in time and enters its tool a little later, on a busy machine much later: without the rate, all
+    # A call is let through in time and enters its tool later, on a busy machine much later: without the rate, all
     # would begin at once.
     assert all(later - earlier >= 0.2 for earlier, later in zip(began, began[3:], strict=False))
     assert began == sorted(began)
