@@ -29,7 +29,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x64ovetail/v1/run_service.proto\x12\x0b\x64ovetail.v1\x1a\x17\x64ovetail/v1/event.proto\x1a\x15\x64ovetail/v1/run.proto\x1a\x16\x64ovetail/v1/tool.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x03\n\x10\x43reateRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08question\x18\x02 \x01(\t\x12\r\n\x05tools\x18\x03 \x03(\t\x12+\n\x0c\x63lient_tools\x18\x04 \x03(\x0b\x32\x15.dovetail.v1.ToolSpec\x12\r\n\x05model\x18\x05 \x01(\t\x12*\n\x08\x65xamples\x18\x06 \x03(\x0b\x32\x18.dovetail.v1.PlanExample\x12#\n\x06limits\x18\x07 \x01(\x0b\x32\x13.dovetail.v1.Limits\x12\'\n\x08strategy\x18\x08 \x01(\x0e\x32\x15.dovetail.v1.Strategy\x12=\n\x08metadata\x18\t \x03(\x0b\x32+.dovetail.v1.CreateRunRequest.MetadataEntry\x12\x1c\n\x14\x63\x61ncel_on_disconnect\x18\n \x01(\x08\x12\x1a\n\x12\x61nswer_schema_json\x18\x0b \x01(\t\x12\x12\n\ncite_tasks\x18\x0c \x01(\x08\x12\r\n\x05notes\x18\r \x01(\t\x12\x19\n\x11replan_on_failure\x18\x0e \x01(\x08\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"-\n\x0bPlanExample\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x0c\n\x04plan\x18\x02 \x01(\t\"2\n\x11\x43reateRunResponse\x12\x1d\n\x03run\x18\x01 \x01(\x0b\x32\x10.dovetail.v1.Run\"\x9d\x02\n\x10StreamRunRequest\x12.\n\x05start\x18\x01 \x01(\x0b\x32\x1d.dovetail.v1.CreateRunRequestH\x00\x12\x34\n\x0btool_result\x18\x02 \x01(\x0b\x32\x1d.dovetail.v1.ClientToolResultH\x00\x12\x31\n\x08\x61pproval\x18\x03 \x01(\x0b\x32\x1d.dovetail.v1.ApprovalDecisionH\x00\x12+\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32\x19.dovetail.v1.StreamCancelH\x00\x12\x38\n\rtool_progress\x18\x05 \x01(\x0b\x32\x1f.dovetail.v1.ClientToolProgressH\x00\x42\t\n\x07message\"N\n\x10\x43lientToolResult\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12)\n\x07outcome\x18\x02 \x01(\x0b\x32\x18.dovetail.v1.CallOutcome\"Z\n\x12\x43lientToolProgress\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x15\n\x08\x66raction\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07message\x18\x03 \x01(\tB\x0b\n\t_fraction\"\\\n\x10\x41pprovalDecision\x12\x0f\n\x07task_id\x18\x01 \x01(\x05\x12\x0f\n\x07\x61pprove\x18\x02 \x01(\x08\x12\x16\n\x0e\x61rguments_json\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\x1e\n\x0cStreamCancel\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\xd7\x01\n\x11StreamRunResponse\x12\x1d\n\x03run\x18\x01 \x01(\x0b\x32\x10.dovetail.v1.Run\x12\"\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x12.dovetail.v1.Event\x12*\n\x05\x63\x61lls\x18\x03 \x03(\x0b\x32\x1b.dovetail.v1.ClientToolCall\x12\x1a\n\x12\x63\x61ncelled_call_ids\x18\x04 \x03(\t\x12\x37\n\x11refused_approvals\x18\x05 \x03(\x0b\x32\x1c.dovetail.v1.RefusedApproval\"\x84\x01\n\x0e\x43lientToolCall\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\x05\x12\x0c\n\x04tool\x18\x03 \x01(\t\x12\x16\n\x0e\x61rguments_json\x18\x04 \x01(\t\x12*\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"3\n\x0fRefusedApproval\x12\x0f\n\x07task_id\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\"9\n\x0fWatchRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"6\n\x10WatchRunResponse\x12\"\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.dovetail.v1.Event\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"/\n\x0eGetRunResponse\x12\x1d\n\x03run\x18\x01 \x01(\x0b\x32\x10.dovetail.v1.Run\"\xc5\x01\n\x0fListRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12%\n\x06states\x18\x03 \x03(\x0e\x32\x15.dovetail.v1.RunState\x12\x30\n\x0c\x63reated_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"K\n\x10ListRunsResponse\x12\x1e\n\x04runs\x18\x01 \x03(\x0b\x32\x10.dovetail.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x10\x43\x61ncelRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"2\n\x11\x43\x61ncelRunResponse\x12\x1d\n\x03run\x18\x01 \x01(\x0b\x32\x10.dovetail.v1.Run\"Y\n\x16ResolveApprovalRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12/\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x1d.dovetail.v1.ApprovalDecision\"8\n\x17ResolveApprovalResponse\x12\x1d\n\x03run\x18\x01 \x01(\x0b\x32\x10.dovetail.v1.Run2\xa9\x04\n\nRunService\x12J\n\tCreateRun\x12\x1d.dovetail.v1.CreateRunRequest\x1a\x1e.dovetail.v1.CreateRunResponse\x12N\n\tStreamRun\x12\x1d.dovetail.v1.StreamRunRequest\x1a\x1e.dovetail.v1.StreamRunResponse(\x01\x30\x01\x12I\n\x08WatchRun\x12\x1c.dovetail.v1.WatchRunRequest\x1a\x1d.dovetail.v1.WatchRunResponse0\x01\x12\x41\n\x06GetRun\x12\x1a.dovetail.v1.GetRunRequest\x1a\x1b.dovetail.v1.GetRunResponse\x12G\n\x08ListRuns\x12\x1c.dovetail.v1.ListRunsRequest\x1a\x1d.dovetail.v1.ListRunsResponse\x12J\n\tCancelRun\x12\x1d.dovetail.v1.CancelRunRequest\x1a\x1e.dovetail.v1.CancelRunResponse\x12\\\n\x0fResolveApproval\x12#.dovetail.v1.ResolveApprovalRequest\x1a$.dovetail.v1.ResolveApprovalResponseB\x0f\n\x0b\x64ovetail.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x64ovetail/v1/run_service.proto\x12\x0b\x64ovetail.v1\x1a\x17\x64ovetail/v1/event.proto\x1a\x15\x64ovetail/v1/run.proto\x1a\x16\x64ovetail/v1/tool.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x03\n\x10\x43reateRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08question\x18\x02 \x01(\t\x12\r\n\x05tools\x18\x03 \x03(\t\x12+\n\x0c\x63lient_tools\x18\x04 \x03(\x0b\x32\x15.dovetail.v1.ToolSpec\x12\r\n\x05model\x18\x05 \x01(\t\x12*\n\x08\x65xamples\x18\x06 \x03(\x0b\x32\x18.dovetail.v1.PlanExample\x12#\n\x06limits\x18\x07 \x01(\x0b\x32\x13.dovetail.v1.Limits\x12\'\n\x08strategy\x18\x08 \x01(\x0e\x32\x15.dovetail.v1.Strategy\x12=\n\x08metadata\x18\t \x03(\x0b\x32+.dovetail.v1.CreateRunRequest.MetadataEntry\x12\x1c\n\x14\x63\x61ncel_on_disconnect\x18\n \x01(\x08\x12\x1a\n\x12\x61nswer_schema_json\x18\x0b \x01(\t\x12\x12\n\ncite_tasks\x18\x0c \x01(\x08\x12\r\n\x05notes\x18\r \x01(\t\x12\x19\n\x11replan_on_failure\x18\x0e \x01(\x08\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"O\n\x0bPlanExample\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x0c\n\x04plan\x18\x02 \x01(\t\x12\x0f\n\x07\x65\x61rlier\x18\x03 \x01(\t\x12\x0f\n\x07missing\x18\x04 \x01(\t\"2\n\x11\x43reateRunResponse\x12\x1d\n\x03run\x18\x01 \x01(\x0b\x32\x10.dovetail.v1.Run\"\x9d\x02\n\x10StreamRunRequest\x12.\n\x05start\x18\x01 \x01(\x0b\x32\x1d.dovetail.v1.CreateRunRequestH\x00\x12\x34\n\x0btool_result\x18\x02 \x01(\x0b\x32\x1d.dovetail.v1.ClientToolResultH\x00\x12\x31\n\x08\x61pproval\x18\x03 \x01(\x0b\x32\x1d.dovetail.v1.ApprovalDecisionH\x00\x12+\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32\x19.dovetail.v1.StreamCancelH\x00\x12\x38\n\rtool_progress\x18\x05 \x01(\x0b\x32\x1f.dovetail.v1.ClientToolProgressH\x00\x42\t\n\x07message\"N\n\x10\x43lientToolResult\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12)\n\x07outcome\x18\x02 \x01(\x0b\x32\x18.dovetail.v1.CallOutcome\"Z\n\x12\x43lientToolProgress\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x15\n\x08\x66raction\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07message\x18\x03 \x01(\tB\x0b\n\t_fraction\"\\\n\x10\x41pprovalDecision\x12\x0f\n\x07task_id\x18\x01 \x01(\x05\x12\x0f\n\x07\x61pprove\x18\x02 \x01(\x08\x12\x16\n\x0e\x61rguments_json\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\x1e\n\x0cStreamCancel\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\xd7\x01\n\x11StreamRunResponse\x12\x1d\n\x03run\x18\x01 \x01(\x0b\x32\x10.dovetail.v1.Run\x12\"\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x12.dovetail.v1.Event\x12*\n\x05\x63\x61lls\x18\x03 \x03(\x0b\x32\x1b.dovetail.v1.ClientToolCall\x12\x1a\n\x12\x63\x61ncelled_call_ids\x18\x04 \x03(\t\x12\x37\n\x11refused_approvals\x18\x05 \x03(\x0b\x32\x1c.dovetail.v1.RefusedApproval\"\x84\x01\n\x0e\x43lientToolCall\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\x05\x12\x0c\n\x04tool\x18\x03 \x01(\t\x12\x16\n\x0e\x61rguments_json\x18\x04 \x01(\t\x12*\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"3\n\x0fRefusedApproval\x12\x0f\n\x07task_id\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\"9\n\x0fWatchRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"6\n\x10WatchRunResponse\x12\"\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.dovetail.v1.Event\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"/\n\x0eGetRunResponse\x12\x1d\n\x03run\x18\x01 \x01(\x0b\x32\x10.dovetail.v1.Run\"\xc5\x01\n\x0fListRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12%\n\x06states\x18\x03 \x03(\x0e\x32\x15.dovetail.v1.RunState\x12\x30\n\x0c\x63reated_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"K\n\x10ListRunsResponse\x12\x1e\n\x04runs\x18\x01 \x03(\x0b\x32\x10.dovetail.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x10\x43\x61ncelRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"2\n\x11\x43\x61ncelRunResponse\x12\x1d\n\x03run\x18\x01 \x01(\x0b\x32\x10.dovetail.v1.Run\"Y\n\x16ResolveApprovalRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12/\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x1d.dovetail.v1.ApprovalDecision\"8\n\x17ResolveApprovalResponse\x12\x1d\n\x03run\x18\x01 \x01(\x0b\x32\x10.dovetail.v1.Run2\xa9\x04\n\nRunService\x12J\n\tCreateRun\x12\x1d.dovetail.v1.CreateRunRequest\x1a\x1e.dovetail.v1.CreateRunResponse\x12N\n\tStreamRun\x12\x1d.dovetail.v1.StreamRunRequest\x1a\x1e.dovetail.v1.StreamRunResponse(\x01\x30\x01\x12I\n\x08WatchRun\x12\x1c.dovetail.v1.WatchRunRequest\x1a\x1d.dovetail.v1.WatchRunResponse0\x01\x12\x41\n\x06GetRun\x12\x1a.dovetail.v1.GetRunRequest\x1a\x1b.dovetail.v1.GetRunResponse\x12G\n\x08ListRuns\x12\x1c.dovetail.v1.ListRunsRequest\x1a\x1d.dovetail.v1.ListRunsResponse\x12J\n\tCancelRun\x12\x1d.dovetail.v1.CancelRunRequest\x1a\x1e.dovetail.v1.CancelRunResponse\x12\\\n\x0fResolveApproval\x12#.dovetail.v1.ResolveApprovalRequest\x1a$.dovetail.v1.ResolveApprovalResponseB\x0f\n\x0b\x64ovetail.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,45 +44,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATERUNREQUEST_METADATAENTRY']._serialized_start=618
   _globals['_CREATERUNREQUEST_METADATAENTRY']._serialized_end=665
   _globals['_PLANEXAMPLE']._serialized_start=667
-  _globals['_PLANEXAMPLE']._serialized_end=712
-  _globals['_CREATERUNRESPONSE']._serialized_start=714
-  _globals['_CREATERUNRESPONSE']._serialized_end=764
-  _globals['_STREAMRUNREQUEST']._serialized_start=767
-  _globals['_STREAMRUNREQUEST']._serialized_end=1052
-  _globals['_CLIENTTOOLRESULT']._serialized_start=1054
-  _globals['_CLIENTTOOLRESULT']._serialized_end=1132
-  _globals['_CLIENTTOOLPROGRESS']._serialized_start=1134
-  _globals['_CLIENTTOOLPROGRESS']._serialized_end=1224
-  _globals['_APPROVALDECISION']._serialized_start=1226
-  _globals['_APPROVALDECISION']._serialized_end=1318
-  _globals['_STREAMCANCEL']._serialized_start=1320
-  _globals['_STREAMCANCEL']._serialized_end=1350
-  _globals['_STREAMRUNRESPONSE']._serialized_start=1353
-  _globals['_STREAMRUNRESPONSE']._serialized_end=1568
-  _globals['_CLIENTTOOLCALL']._serialized_start=1571
-  _globals['_CLIENTTOOLCALL']._serialized_end=1703
-  _globals['_REFUSEDAPPROVAL']._serialized_start=1705
-  _globals['_REFUSEDAPPROVAL']._serialized_end=1756
-  _globals['_WATCHRUNREQUEST']._serialized_start=1758
-  _globals['_WATCHRUNREQUEST']._serialized_end=1815
-  _globals['_WATCHRUNRESPONSE']._serialized_start=1817
-  _globals['_WATCHRUNRESPONSE']._serialized_end=1871
-  _globals['_GETRUNREQUEST']._serialized_start=1873
-  _globals['_GETRUNREQUEST']._serialized_end=1904
-  _globals['_GETRUNRESPONSE']._serialized_start=1906
-  _globals['_GETRUNRESPONSE']._serialized_end=1953
-  _globals['_LISTRUNSREQUEST']._serialized_start=1956
-  _globals['_LISTRUNSREQUEST']._serialized_end=2153
-  _globals['_LISTRUNSRESPONSE']._serialized_start=2155
-  _globals['_LISTRUNSRESPONSE']._serialized_end=2230
-  _globals['_CANCELRUNREQUEST']._serialized_start=2232
-  _globals['_CANCELRUNREQUEST']._serialized_end=2282
-  _globals['_CANCELRUNRESPONSE']._serialized_start=2284
-  _globals['_CANCELRUNRESPONSE']._serialized_end=2334
-  _globals['_RESOLVEAPPROVALREQUEST']._serialized_start=2336
-  _globals['_RESOLVEAPPROVALREQUEST']._serialized_end=2425
-  _globals['_RESOLVEAPPROVALRESPONSE']._serialized_start=2427
-  _globals['_RESOLVEAPPROVALRESPONSE']._serialized_end=2483
-  _globals['_RUNSERVICE']._serialized_start=2486
-  _globals['_RUNSERVICE']._serialized_end=3039
+  _globals['_PLANEXAMPLE']._serialized_end=746
+  _globals['_CREATERUNRESPONSE']._serialized_start=748
+  _globals['_CREATERUNRESPONSE']._serialized_end=798
+  _globals['_STREAMRUNREQUEST']._serialized_start=801
+  _globals['_STREAMRUNREQUEST']._serialized_end=1086
+  _globals['_CLIENTTOOLRESULT']._serialized_start=1088
+  _globals['_CLIENTTOOLRESULT']._serialized_end=1166
+  _globals['_CLIENTTOOLPROGRESS']._serialized_start=1168
+  _globals['_CLIENTTOOLPROGRESS']._serialized_end=1258
+  _globals['_APPROVALDECISION']._serialized_start=1260
+  _globals['_APPROVALDECISION']._serialized_end=1352
+  _globals['_STREAMCANCEL']._serialized_start=1354
+  _globals['_STREAMCANCEL']._serialized_end=1384
+  _globals['_STREAMRUNRESPONSE']._serialized_start=1387
+  _globals['_STREAMRUNRESPONSE']._serialized_end=1602
+  _globals['_CLIENTTOOLCALL']._serialized_start=1605
+  _globals['_CLIENTTOOLCALL']._serialized_end=1737
+  _globals['_REFUSEDAPPROVAL']._serialized_start=1739
+  _globals['_REFUSEDAPPROVAL']._serialized_end=1790
+  _globals['_WATCHRUNREQUEST']._serialized_start=1792
+  _globals['_WATCHRUNREQUEST']._serialized_end=1849
+  _globals['_WATCHRUNRESPONSE']._serialized_start=1851
+  _globals['_WATCHRUNRESPONSE']._serialized_end=1905
+  _globals['_GETRUNREQUEST']._serialized_start=1907
+  _globals['_GETRUNREQUEST']._serialized_end=1938
+  _globals['_GETRUNRESPONSE']._serialized_start=1940
+  _globals['_GETRUNRESPONSE']._serialized_end=1987
+  _globals['_LISTRUNSREQUEST']._serialized_start=1990
+  _globals['_LISTRUNSREQUEST']._serialized_end=2187
+  _globals['_LISTRUNSRESPONSE']._serialized_start=2189
+  _globals['_LISTRUNSRESPONSE']._serialized_end=2264
+  _globals['_CANCELRUNREQUEST']._serialized_start=2266
+  _globals['_CANCELRUNREQUEST']._serialized_end=2316
+  _globals['_CANCELRUNRESPONSE']._serialized_start=2318
+  _globals['_CANCELRUNRESPONSE']._serialized_end=2368
+  _globals['_RESOLVEAPPROVALREQUEST']._serialized_start=2370
+  _globals['_RESOLVEAPPROVALREQUEST']._serialized_end=2459
+  _globals['_RESOLVEAPPROVALRESPONSE']._serialized_start=2461
+  _globals['_RESOLVEAPPROVALRESPONSE']._serialized_end=2517
+  _globals['_RUNSERVICE']._serialized_start=2520
+  _globals['_RUNSERVICE']._serialized_end=3073
 # @@protoc_insertion_point(module_scope)

@@ -53,12 +53,16 @@ class CreateRunRequest(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., question: _Optional[str] = ..., tools: _Optional[_Iterable[str]] = ..., client_tools: _Optional[_Iterable[_Union[_tool_pb2.ToolSpec, _Mapping]]] = ..., model: _Optional[str] = ..., examples: _Optional[_Iterable[_Union[PlanExample, _Mapping]]] = ..., limits: _Optional[_Union[_event_pb2.Limits, _Mapping]] = ..., strategy: _Optional[_Union[_event_pb2.Strategy, str]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., cancel_on_disconnect: _Optional[bool] = ..., answer_schema_json: _Optional[str] = ..., cite_tasks: _Optional[bool] = ..., notes: _Optional[str] = ..., replan_on_failure: _Optional[bool] = ...) -> None: ...
 
 class PlanExample(_message.Message):
-    __slots__ = ("question", "plan")
+    __slots__ = ("question", "plan", "earlier", "missing")
     QUESTION_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
+    EARLIER_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
     question: str
     plan: str
-    def __init__(self, question: _Optional[str] = ..., plan: _Optional[str] = ...) -> None: ...
+    earlier: str
+    missing: str
+    def __init__(self, question: _Optional[str] = ..., plan: _Optional[str] = ..., earlier: _Optional[str] = ..., missing: _Optional[str] = ...) -> None: ...
 
 class CreateRunResponse(_message.Message):
     __slots__ = ("run",)
