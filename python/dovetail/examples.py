@@ -100,7 +100,8 @@ def parse_examples(text: str, *, source: str = "<examples>") -> list[Example]:
     examples: list[Example] = []
     question: _Line | None = None
     below: list[_Line] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Not at every separator that Unicode knows: JSON may hold those inside a string.
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
         if line.startswith(_LABEL):
             if question is not None:
                 examples.append(_example(question, below, source))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from pydantic_core import from_json
 
 from dovetail import _core
 from dovetail.errors import UsageError
@@ -153,7 +154,7 @@ class _Entry:
         """
         machine = _core.Machine(tools.core)
         replan = None
-        if self._calls:
+        if self._calls or self._outcomes:
             known = self._earlier_tasks(machine)
             if not self._example.missing.strip():
                 raise _MistakeError("missing", 1, 1, "earlier tasks need what was missing after them")
@@ -166,10 +167,12 @@ class _Entry:
         self._lesson = Lesson(self._example, replan)
 
     def _earlier_tasks(self, machine: _core.Machine) -> list[Observation]:
-        last = len(self._calls.splitlines())
+        last = self._calls.count("\n") + 1
         # It has no join(), and is not told that it ends: the plan of the example follows.
         steps = _read(machine, self._calls + "\n", "earlier", last, ends=False)
         planned = [step for step in steps if isinstance(step, _core.Planned)]
+        if not planned:
+            raise _MistakeError("earlier", 1, 1, "there is no call in it: write the earlier calls as a plan has them")
         bounds = [*(step.line for step in planned[1:]), last + 1]
         outcomes, ready = deque(self._outcomes), _ready(steps)
         known = []
@@ -212,7 +215,8 @@ def _taken_apart(earlier: str) -> tuple[str, list[_Outcome]]:
     calls: list[str] = []
     outcomes: list[_Outcome] = []
     below = 0
-    for number, line in enumerate(earlier.splitlines(), start=1):
+    # JSON may hold any other separator of lines inside a string.
+    for number, line in enumerate(earlier.split("\n"), start=1):
         if line.startswith(_OUTPUT):
             outcomes.append(_Outcome(number, below, output=line.removeprefix(_OUTPUT).strip()))
         elif line.startswith(_FAILED):
@@ -229,7 +233,7 @@ def _settle(machine: _core.Machine, task_id: int, outcome: _Outcome) -> Sequence
     if outcome.output is None:
         return machine.fail(task_id)
     try:
-        json.loads(outcome.output)
+        from_json(outcome.output, allow_inf_nan=False)
     except ValueError as error:
         told = f"the output of task {task_id} is no JSON: {error}"
         raise _MistakeError("earlier", outcome.line, len(_OUTPUT) + 1, told) from None
