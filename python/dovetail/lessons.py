@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from dovetail.examples import Example, ExamplePlace
+    from dovetail.replan_prompt import PlanForm
     from dovetail.tool_set import ToolSet
     from dovetail.tools import Tool
 
@@ -64,11 +65,12 @@ class Lesson:
     example: Example
     replan: ReplanContext | None = None
     """What is known when its plan is wanted, if it goes on from earlier tasks."""
+    in_json: str = ""
+    """The plan in JSON."""
 
-    @property
-    def plan(self) -> str:
+    def plan(self, form: PlanForm) -> str:
         """The plan as a model is to write it."""
-        return _bare(self.example.plan) + END_OF_PLAN
+        return self.in_json if form == "json" else _bare(self.example.plan) + END_OF_PLAN
 
 
 class Lessons:

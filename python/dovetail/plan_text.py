@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan", "PlanText"]
 
-_LONGEST_EXCERPT = 300
+_LONGEST_EXCERPT: Final = 300
+_JSON: Final = re.compile(r"\s*(?:```\w*\s*)?[{\[]")
+_MOST_BRACES: Final = 50
 
 
 class PlanText(Protocol):
@@ -81,10 +85,41 @@ class Plan:
         self._text.append(text)
 
     def excerpt(self, line: int, column: int = 1) -> str:
-        """What stands on a line of its text, both from 1; of a very long line, what stands around the column."""
-        lines = "".join(self._text).split("\n")
-        text = lines[line - 1].strip() if 0 < line <= len(lines) else ""
-        if len(text) <= _LONGEST_EXCERPT:
-            return text
-        begin = max(0, min(column - 1 - _LONGEST_EXCERPT // 2, len(text) - _LONGEST_EXCERPT))
-        return text[begin : begin + _LONGEST_EXCERPT]
+        """What was written at a place of its text: the task, in a plan in JSON; else the line.
+
+        Args:
+            line: the line, from 1.
+            column: the character of that line, from 1. Of a very long line, what stands around it is returned.
+        """
+        text = "".join(self._text)
+        lines = text.split("\n")
+        if not 0 < line <= len(lines):
+            return ""
+        if _JSON.match(text):
+            task = _task_around(text, sum(len(before) + 1 for before in lines[: line - 1]) + column - 1)
+            if task is not None:
+                return task
+        found = lines[line - 1].strip()
+        if len(found) <= _LONGEST_EXCERPT:
+            return found
+        begin = max(0, min(column - 1 - _LONGEST_EXCERPT // 2, len(found) - _LONGEST_EXCERPT))
+        return found[begin : begin + _LONGEST_EXCERPT]
+
+
+def _task_around(text: str, place: int) -> str | None:
+    """The object around a place that is a whole task, if there is one."""
+    begin = place + 1
+    for _ in range(_MOST_BRACES):
+        begin = text.rfind("{", 0, begin)
+        if begin < 0:
+            return None
+        try:
+            found, end = _decoder.raw_decode(text, begin)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, dict) and "tool" in found and end > place:
+            return " ".join(text[begin:end].split())
+    return None
+
+
+_decoder: Final = json.JSONDecoder()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dovetail.lessons import Lesson
     from dovetail.model_call import ModelCall
     from dovetail.models.protocol import GrammarDialect, Message, Model
-    from dovetail.replan_prompt import ReplanContext
+    from dovetail.replan_prompt import PlanForm, ReplanContext
     from dovetail.retrieval import Retriever
     from dovetail.tool_set import ToolSet
 
@@ -30,8 +30,7 @@ MAX_TOOLS_SHOWN = 40
 
 _logger = logging.getLogger("dovetail.examples")
 
-# json_schema is not among them: the machine reads plans in JSON, but the prompt and its examples teach lines.
-_DIALECTS: Final[tuple[GrammarDialect, ...]] = ("gbnf", "ebnf", "lark")
+_DIALECTS: Final[tuple[GrammarDialect, ...]] = ("gbnf", "ebnf", "lark", "json_schema")
 
 _GRAMMAR_TASKS = 16
 _CHOSEN = 20
@@ -156,21 +155,30 @@ class Planner:
         Raises:
             UsageError: there is no grammar of these tools in that notation.
         """
-        messages = await self.messages(question, shown=shown, replan=replan, notes=notes)
+        form: PlanForm = "json" if dialect == "json_schema" else "lines"
+        messages = await self.messages(question, shown=shown, form=form, replan=replan, notes=notes)
         grammar = None
         if dialect is not None:
             grammar = await plan_grammar_away(
                 shown, dialect=dialect, max_tasks=_GRAMMAR_TASKS, first_id=first_id, earlier_ids=earlier_ids
             )
-        return call.stream(messages, grammar=grammar, stop=(END_OF_PLAN,), max_tokens=max_tokens)
+        # JSON ends by itself.
+        stop = (END_OF_PLAN,) if form == "lines" else ()
+        return call.stream(messages, grammar=grammar, stop=stop, max_tokens=max_tokens)
 
     async def messages(
-        self, question: str, *, shown: ToolSet, replan: ReplanContext | None = None, notes: str = ""
+        self,
+        question: str,
+        *,
+        shown: ToolSet,
+        form: PlanForm = "lines",
+        replan: ReplanContext | None = None,
+        notes: str = "",
     ) -> list[Message]:
-        """What the model is asked with; the arguments are those of `ask`."""
+        """What the model is asked with, for a plan in this form; the other arguments are those of `ask`."""
         again = replan is not None
         lessons = await chosen_lessons(question, self._lessons, self._tools, self._selector, again=again)
-        return self._prompt.messages(question, shown.shapes, lessons, replan=replan, notes=notes)
+        return self._prompt.messages(question, shown.shapes, lessons, form=form, replan=replan, notes=notes)
 
 
 async def chosen_lessons(

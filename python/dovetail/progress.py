@@ -25,7 +25,9 @@ class TaskRecord:
     plan: int
     tool: str
     line: int = 0
-    """The line of its plan on which it begins."""
+    """The line of its plan on which it begins, from 1."""
+    column: int = 0
+    """The character of that line, from 1."""
     ready: bool = False
     """Whether its arguments are bound."""
     arguments_json: str = "{}"
@@ -65,7 +67,7 @@ class Progress:
             task.ready = True
             return [("task_ready", {"task_id": step.task_id, "arguments_json": step.arguments})]
         if isinstance(step, _core.Planned):
-            self._tasks[step.task_id] = TaskRecord(step.task_id, plan, step.tool, step.line)
+            self._tasks[step.task_id] = TaskRecord(step.task_id, plan, step.tool, step.line, step.column)
             planned = {
                 "task_id": step.task_id,
                 "plan": plan,

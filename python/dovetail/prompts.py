@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from dovetail.errors import UsageError
 from dovetail.lessons import END_OF_PLAN
 from dovetail.prompt_template import PromptTemplate
-from dovetail.replan_prompt import replan_text
+from dovetail.replan_prompt import PlanForm, replan_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dovetail.models.protocol import Message
     from dovetail.replan_prompt import ReplanContext
 
-__all__ = ["END_OF_PLAN", "ExamplesAs", "PlannerPrompt", "planner_messages", "signature", "tools_text"]
+__all__ = ["END_OF_PLAN", "ExamplesAs", "PlanForm", "PlannerPrompt", "planner_messages", "signature", "tools_text"]
 
 ExamplesAs = Literal["turns", "system"]
 """Where examples stand: as turns of the chat before the question, or in the system prompt behind the tools."""
@@ -32,14 +32,24 @@ _MAX_DEPTH: Final = 4
 
 _PLACES: Final = ("tools", "examples", "notes")
 _REQUIRED: Final = ("tools",)
-_PLANNER: Final = """\
-You answer a question by writing a plan of tool calls. Each line is one call: ID. tool(arguments)
+_IN_LINES: Final = """\
+Each line is one call: ID. tool(arguments)
 IDs count up from 1. $1 stands for the output of task 1 and may be used in any later task.
 Calls that do not need each other run at the same time. The last line is join($N) if the output of task N is the \
-answer, or join() if somebody has to read the outputs first.
+answer, or join() if somebody has to read the outputs first."""
+_IN_JSON: Final = """\
+The plan is JSON: {"tasks": [{"id": 1, "tool": "name", "arguments": {"argument": value}}, …], "join": N}
+IDs count up from 1. "$1" stands for the output of task 1 and may be used in any later task.
+Calls that do not need each other run at the same time. An optional argument that is not needed is null. \
+"join" is N if the output of task N is the answer, or null if somebody has to read the outputs first."""
 
-Tools:
-$tools"""
+
+def _planner(form: str) -> PromptTemplate:
+    text = f"You answer a question by writing a plan of tool calls. {form}\n\nTools:\n$tools"
+    return PromptTemplate(text, places=_PLACES, required=_REQUIRED)
+
+
+_OWN: Final[dict[PlanForm, PromptTemplate]] = {"lines": _planner(_IN_LINES), "json": _planner(_IN_JSON)}
 
 
 class PlannerPrompt:
@@ -47,7 +57,8 @@ class PlannerPrompt:
 
     Args:
         template: the file of the system prompt, with the place ``$tools``, and ``$examples`` and ``$notes`` where these
-            are to stand; what has no place stands at the end. Dovetail's own if None.
+            are to stand; what has no place stands at the end. Dovetail's own if None. It tells how plans are written in
+            lines; where one has to be in JSON, Dovetail says so behind it.
         examples_as: where examples stand; None for ``system`` if the template has a place for them, else ``turns``.
 
     Raises:
@@ -56,11 +67,10 @@ class PlannerPrompt:
     """
 
     def __init__(self, template: str | Path | None = None, examples_as: ExamplesAs | None = None) -> None:
-        if template is None:
-            self._template = PromptTemplate(_PLANNER, places=_PLACES, required=_REQUIRED)
-        else:
-            self._template = PromptTemplate.read(template, places=_PLACES, required=_REQUIRED)
-        placed = "examples" in self._template
+        self._custom: PromptTemplate | None = None
+        if template is not None:
+            self._custom = PromptTemplate.read(template, places=_PLACES, required=_REQUIRED)
+        placed = self._custom is not None and "examples" in self._custom
         if examples_as not in (None, *get_args(ExamplesAs)):
             raise UsageError(f"examples cannot be shown as {examples_as!r}; they can as {get_args(ExamplesAs)}")
         if placed and examples_as == "turns":
@@ -73,6 +83,7 @@ class PlannerPrompt:
         tools: Sequence[ToolShape],
         lessons: Sequence[Lesson] = (),
         *,
+        form: PlanForm = "lines",
         replan: ReplanContext | None = None,
         notes: str = "",
     ) -> list[Message]:
@@ -82,20 +93,24 @@ class PlannerPrompt:
             question: what the run is to answer.
             tools: the tools that the plan may call, in MCP's shape.
             lessons: examples to learn from, the most telling last.
+            form: how the plan is to be written.
             replan: what the run knows already, if this is not its first plan.
             notes: what the planner is told besides.
         """
-        shown = _examples_text(lessons) if self._in_system and lessons else ""
+        shown = _examples_text(lessons, form) if self._in_system and lessons else ""
         given = {"tools": tools_text(tools), "examples": shown, "notes": notes}
-        system = self._template.filled(given)
+        template = self._custom or _OWN[form]
+        system = template.filled(given)
+        if self._custom is not None and form == "json":
+            system += f"\n\n{_IN_JSON}"
         for name in ("examples", "notes"):
-            if given[name] and name not in self._template:
+            if given[name] and name not in template:
                 system += f"\n\n{given[name]}"
         messages: list[Message] = [{"role": "system", "content": system}]
         for lesson in () if self._in_system else lessons:
-            messages.append({"role": "user", "content": _asked(lesson.example.question, lesson.replan)})
-            messages.append({"role": "assistant", "content": lesson.plan})
-        messages.append({"role": "user", "content": _asked(question, replan)})
+            messages.append({"role": "user", "content": _asked(lesson.example.question, lesson.replan, form)})
+            messages.append({"role": "assistant", "content": lesson.plan(form)})
+        messages.append({"role": "user", "content": _asked(question, replan, form)})
         return messages
 
 
@@ -104,19 +119,22 @@ def planner_messages(
     tools: Sequence[ToolShape],
     lessons: Sequence[Lesson] = (),
     *,
+    form: PlanForm = "lines",
     replan: ReplanContext | None = None,
     notes: str = "",
 ) -> list[Message]:
     """The chat that asks for a plan by Dovetail's own prompt: see `PlannerPrompt.messages`."""
-    return PlannerPrompt().messages(question, tools, lessons, replan=replan, notes=notes)
+    return PlannerPrompt().messages(question, tools, lessons, form=form, replan=replan, notes=notes)
 
 
-def _asked(question: str, replan: ReplanContext | None) -> str:
-    return question if replan is None else f"{question}\n\n{replan_text(replan)}"
+def _asked(question: str, replan: ReplanContext | None, form: PlanForm) -> str:
+    return question if replan is None else f"{question}\n\n{replan_text(replan, form)}"
 
 
-def _examples_text(lessons: Sequence[Lesson]) -> str:
-    shown = [f"Question: {_asked(lesson.example.question, lesson.replan)}\n{lesson.plan}" for lesson in lessons]
+def _examples_text(lessons: Sequence[Lesson], form: PlanForm) -> str:
+    shown = [
+        f"Question: {_asked(lesson.example.question, lesson.replan, form)}\n{lesson.plan(form)}" for lesson in lessons
+    ]
     return "\n\n".join(["Examples:", *shown])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from dovetail.observations import bounded_line, observed
 
@@ -12,12 +12,17 @@ if TYPE_CHECKING:
 
     from dovetail.observations import Observation
 
-__all__ = ["BrokenTask", "ReplanContext", "replan_text"]
+__all__ = ["BrokenTask", "PlanForm", "ReplanContext", "replan_text"]
+
+PlanForm = Literal["lines", "json"]
+"""How plans are written: one call a line, or as JSON, for models whose plans are held to a JSON schema."""
 
 _MOST_KNOWN: Final = 24_000
 _MOST_REASON: Final = 500
 _MOST_LINE: Final = 300
 _MOST_BROKEN: Final = 40
+
+_JOIN: Final[dict[PlanForm, str]] = {"lines": "the join() behind them", "json": "the join"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +51,13 @@ class ReplanContext:
     """The tasks to plan again, if that is all there is to do."""
 
 
-def replan_text(context: ReplanContext) -> str:
-    """What stands behind the question, of bounded size."""
+def replan_text(context: ReplanContext, form: PlanForm = "lines") -> str:
+    """What stands behind the question, of bounded size.
+
+    Args:
+        context: what is known.
+        form: how the plan is to be written.
+    """
     broken = {task.task_id for task in context.broken}
     known = [one for one in context.observations if one.task_id not in broken]
     text = (
@@ -66,7 +76,7 @@ def replan_text(context: ReplanContext) -> str:
         lines.append(f"… [{len(context.broken) - len(shown)} more left out] …")
     return text + (
         "These calls of your plan were not made:\n" + "\n".join(lines) + "\n"
-        f"Write only these again, corrected, and the join() behind them. IDs continue at {context.next_id}; earlier "
+        f"Write only these again, corrected, and {_JOIN[form]}. IDs continue at {context.next_id}; earlier "
         "tasks that are not listed here are not written again: use their outputs as $N."
     )
 

@@ -92,7 +92,7 @@ class Repairs:
             yield BrokenTask(line or _place(error), error.task_id, f"{error.code}: {error.message}")
         for task in progress.tasks:
             if task.because in roots:
-                yield BrokenTask(self._plans[task.plan].excerpt(task.line), task.task_id)
+                yield BrokenTask(self._plans[task.plan].excerpt(task.line, task.column), task.task_id)
 
 
 def _is_mistake(error: _core.Diagnostic) -> bool:
