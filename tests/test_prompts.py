@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -219,7 +220,11 @@ def test_the_stable_part_is_the_same_bytes_for_runs_questions_replans_notes_and_
         joiner_messages("two?", [Observation(1, "f", "{}", "1")], must_answer=True, cite=True),
         joiner_messages("two?", [], answer_schema="{}", notes="Today is Monday."),
     ]
-    for asked in (planner, joiner):
+    in_json = [
+        planner_messages("one?", TOOLS, form="json"),
+        planner_messages("two?", TOOLS, [lesson], form="json", replan=replan, notes="Today is Monday."),
+    ]
+    for asked in (planner, in_json, joiner):
         stable = asked[0][0]["content"].encode()
         assert [messages[0]["role"] for messages in asked] == ["system"] * len(asked)
         assert all(messages[0]["content"].encode().startswith(stable) for messages in asked)
@@ -251,6 +256,22 @@ def test_the_stable_part_is_the_same_bytes_for_runs_questions_replans_notes_and_
 def test_a_place_that_is_unknown_missing_or_there_twice_is_an_error_with_its_line(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         PromptTemplate(text, places=("tools", "notes"), required=("tools",))
+
+
+def test_a_template_that_teaches_lines_is_followed_by_what_a_plan_in_json_is(tmp_path: Path) -> None:
+    template = tmp_path / "planner.txt"
+    template.write_text("Plan in lines.\n$notes\n$tools", encoding="utf-8")
+    prompt = PlannerPrompt(template)
+    lesson = Lesson(Example("a?", '1. search("a")\n2. join()'), in_json='{"tasks": [], "join": null}')
+    lines = prompt.messages("q?", TOOLS, [lesson], notes="Be brief.")
+    in_json = prompt.messages("q?", TOOLS, [lesson], form="json", notes="Be brief.")
+    told = in_json[0]["content"].removeprefix(lines[0]["content"])
+    assert told.startswith('\n\nThe plan is JSON: {"tasks": [{"id": 1, "tool": "name", ')
+    assert told in "\n\n" + planner_messages("q?", TOOLS, form="json")[0]["content"].partition("calls. ")[2]
+    assert (lines[2]["content"], in_json[2]["content"]) == (
+        '1. search("a")\n2. join()<END_OF_PLAN>',
+        '{"tasks": [], "join": null}',
+    )
 
 
 def test_what_is_filled_into_a_template_is_never_read_as_one() -> None:
