@@ -190,16 +190,17 @@ def _check_metadata(metadata: Mapping[str, str]) -> None:
 def _examples(given: Sequence[v1.PlanExample], tools: ToolSet) -> Lessons:
     if len(given) > _MOST_EXAMPLES:
         raise Refusal.invalid_field("examples", f"there are {len(given)}; there may be {_MOST_EXAMPLES}")
+    examples = [Example(one.question, one.plan, one.earlier, one.missing) for one in given]
     size = 0
-    for index, one in enumerate(given):
+    for index, one in enumerate(examples):
         for name, text in (("question", one.question), ("plan", one.plan)):
             if not text.strip():
                 raise Refusal.invalid_field(f"examples[{index}].{name}", "is empty")
-        size += len(one.question.encode()) + len(one.plan.encode())
+        size += sum(len(text.encode()) for text in (one.question, one.plan, one.earlier, one.missing))
     if size > _MOST_EXAMPLE_BYTES:
         raise Refusal.invalid_field("examples", f"have {size:,} bytes; there may be {_MOST_EXAMPLE_BYTES:,}")
     try:
-        return Lessons((Example(one.question, one.plan) for one in given), tools)
+        return Lessons(examples, tools)
     except ExampleError as error:
         what = f"line {error.line}, column {error.column}: {error.what}"
         raise Refusal.invalid_field(f"examples[{error.number - 1}].{error.part}", what) from None

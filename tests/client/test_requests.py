@@ -36,7 +36,7 @@ async def test_a_request_says_all_that_was_asked_for() -> None:
                 run_id="mine",
                 tools=["height"],
                 model="openai:x",
-                examples=[Example("q", "p")],
+                examples=[Example("q", "p"), Example("q", "p", "1. f()\n-> 3", "the rest")],
                 limits=Limits(deadline=2.5, max_replans=0, max_tasks=None),
                 metadata={"team": "alps"},
             )
@@ -49,7 +49,10 @@ async def test_a_request_says_all_that_was_asked_for() -> None:
         ["height"],
         "openai:x",
     )
-    assert request.examples[0] == v1.PlanExample(question="q", plan="p")
+    assert list(request.examples) == [
+        v1.PlanExample(question="q", plan="p"),
+        v1.PlanExample(question="q", plan="p", earlier="1. f()\n-> 3", missing="the rest"),
+    ]
     assert (request.limits.deadline.ToMilliseconds(), request.limits.max_replans) == (2500, 0)
     assert not request.limits.HasField("max_tasks")
     assert dict(request.metadata) == {"team": "alps"}
@@ -59,6 +62,14 @@ async def test_a_name_in_place_of_a_list_of_tools_is_refused() -> None:
     async with scripted() as (_, client):
         with pytest.raises(UsageError, match="give a list of the names"):
             await client.create("?", tools="height")
+
+
+async def test_a_field_that_runs_do_not_have_is_refused_before_anything_is_sent() -> None:
+    async with scripted() as (server, client):
+        for ask in (client.create, client.stream):
+            with pytest.raises(TypeError, match="no field 'tool' of a run; there are answer_schema, cite, examples, "):
+                await ask("?", tool=["height"])  # type: ignore[call-arg]
+        assert server.requests == {}
 
 
 async def test_only_an_unavailable_server_is_asked_again() -> None:

@@ -16,7 +16,6 @@ from dovetail.client.remote_run import RemoteRun
 from dovetail.client.run_request import run_request
 from dovetail.client.streamed_run import StreamedRun
 from dovetail.errors import UsageError
-from dovetail.run_options import RunOptions
 from dovetail.secret import check_secrets
 from dovetail.tool_set import ToolSet
 from dovetail.tool_wire import tool_to_wire
@@ -26,12 +25,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
-    from typing import Self
+    from typing import Self, Unpack
 
     from dovetail.client.approvals import Decide
-    from dovetail.examples import Example
-    from dovetail.limits import Limits
-    from dovetail.run_options import StrategyName
+    from dovetail.client.run_request import RunFields
     from dovetail.tool_set import ToolSource
 
 __all__ = ["Client"]
@@ -95,35 +92,15 @@ class Client:
         self,
         question: str,
         *,
-        run_id: str | None = None,
-        tools: Sequence[str] = (),
-        model: str | None = None,
-        examples: Iterable[Example] = (),
-        limits: Limits | v1.Limits | None = None,
-        strategy: StrategyName | None = None,
-        answer_schema: Any = None,
-        cite: bool | None = None,
-        notes: str | None = None,
-        replan_on_failure: bool | None = None,
-        metadata: Mapping[str, str] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - ends in an error that says more
+        **fields: Unpack[RunFields],
     ) -> RemoteRun:
         """Start a run. It goes on by itself, whatever becomes of this client.
 
         Args:
             question: what to answer.
-            run_id: the run's name; one is made up if None. The same request with the same name gives the same run.
-            tools: the names of the server's tools that plans may call; all that the token may use if empty.
-            model: the model that plans and joins, one of the server's; its first if None.
-            examples: plans to learn from; the server's if empty.
-            limits: the bounds of the run; those that are None are the server's.
-            strategy: how the answer is found: ``compile`` if None, ``plan-only``, ``react`` or ``tool-calls``.
-            answer_schema: what the answer must fit, which is then JSON: a JSON Schema, or a type that has one.
-            cite: whether the answer names the tasks that it rests on.
-            notes: what the planner and the joiner are told besides: the house style, today's date.
-            replan_on_failure: whether a failed task leads to another plan before anything is joined.
-            metadata: attached to the run and given back with it.
             timeout: how many seconds the request may take; the client's if None.
+            **fields: what else is said of the run: see `RunFields`.
 
         Raises:
             UsageError: an option cannot be used.
@@ -136,14 +113,7 @@ class Client:
             ServerUnavailableError: the server was not reached in time.
             ServerError: it failed otherwise.
         """
-        options = RunOptions().but(
-            strategy=strategy,
-            answer_schema=answer_schema,
-            cite=cite,
-            notes=notes,
-            replan_on_failure=replan_on_failure,
-        )
-        request = run_request(question, run_id, tools, model, examples, limits, options, metadata)
+        request = run_request(question, fields)
         response = await self._exchange.ask(self._exchange.runs.CreateRun, request, within=timeout)
         return RemoteRun(self._exchange, response.run.run_id, response.run)
 
@@ -154,18 +124,8 @@ class Client:
         client_tools: Iterable[ToolSource] = (),
         cancel_on_disconnect: bool = False,
         on_approval: Decide | None = None,
-        run_id: str | None = None,
-        tools: Sequence[str] = (),
-        model: str | None = None,
-        examples: Iterable[Example] = (),
-        limits: Limits | v1.Limits | None = None,
-        strategy: StrategyName | None = None,
-        answer_schema: Any = None,
-        cite: bool | None = None,
-        notes: str | None = None,
-        replan_on_failure: bool | None = None,
-        metadata: Mapping[str, str] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - ends in an error that says more
+        **fields: Unpack[RunFields],
     ) -> RemoteRun:
         """Start a run whose plans may call tools of this process, and follow it. `RemoteRun.aclose` ends the stream.
 
@@ -178,34 +138,17 @@ class Client:
                 breaks ends too.
             on_approval: decides about each task that waits for approval: ``async def decide(asked): return
                 asked.approve()``. If it raises, the task is rejected.
-            run_id: as of `create`, like what follows.
-            tools: the names of the server's tools that plans may call besides.
-            model: the model that plans and joins.
-            examples: plans to learn from.
-            limits: the bounds of the run.
-            strategy: how the answer is found.
-            answer_schema: what the answer must fit.
-            cite: whether the answer names the tasks that it rests on.
-            notes: what the planner and the joiner are told besides.
-            replan_on_failure: whether a failed task leads to another plan.
-            metadata: attached to the run and given back with it.
             timeout: how many seconds it may take until the run has begun; the client's if None.
+            **fields: what else is said of the run: see `RunFields`.
 
         Raises:
             ToolDefinitionError: a function cannot be a tool.
-            UsageError: the variable of a tool's secret is not set.
+            UsageError: the variable of a tool's secret is not set, or an option cannot be used.
             ServerError: as of `create`.
         """
+        request = run_request(question, fields)
         own = await ToolSet.load(client_tools)
         check_secrets(own)
-        options = RunOptions().but(
-            strategy=strategy,
-            answer_schema=answer_schema,
-            cite=cite,
-            notes=notes,
-            replan_on_failure=replan_on_failure,
-        )
-        request = run_request(question, run_id, tools, model, examples, limits, options, metadata)
         request.client_tools.extend(tool_to_wire(tool) for tool in own)
         request.cancel_on_disconnect = cancel_on_disconnect
         run = StreamedRun(self._exchange, request, own, on_approval)

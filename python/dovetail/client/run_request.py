@@ -3,55 +3,88 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from dovetail import v1
 from dovetail.errors import UsageError
 from dovetail.limits import Limits
-from dovetail.run_options import strategy_to_wire
+from dovetail.run_options import RunOptions, strategy_to_wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from dovetail.examples import Example
-    from dovetail.run_options import RunOptions
+    from dovetail.run_options import StrategyName
 
-__all__ = ["run_request"]
+__all__ = ["RunFields", "run_request"]
 
 
-def run_request(
-    question: str,
-    run_id: str | None,
-    tools: Sequence[str],
-    model: str | None,
-    examples: Iterable[Example],
-    limits: Limits | v1.Limits | None,
-    options: RunOptions,
-    metadata: Mapping[str, str] | None,
-) -> v1.CreateRunRequest:
-    """The request for a run; see `Client.create` for what its fields mean.
+class RunFields(TypedDict, total=False):
+    """What may be said of a run besides its question. What is left out or None is the server's to choose."""
+
+    run_id: str | None
+    """The run's name; one is made up if None. The same request with the same name gives the same run."""
+    tools: Sequence[str]
+    """The names of the server's tools that plans may call. If there are none: all that the token may use, unless the
+    client brings tools of its own."""
+    model: str | None
+    """The model that plans and joins, one of the server's; its first if None."""
+    examples: Iterable[Example]
+    """Plans to learn from, for first plans and for those that follow others; the server's if there are none."""
+    limits: Limits | v1.Limits | None
+    """The bounds of the run; those that are None are the server's."""
+    strategy: StrategyName | None
+    """How the answer is found: ``compile`` if None, ``plan-only``, ``react`` or ``tool-calls``."""
+    answer_schema: Any
+    """What the answer must fit, which is then JSON: a JSON Schema, or a type that has one."""
+    cite: bool | None
+    """Whether the answer names the tasks that it rests on."""
+    notes: str | None
+    """What the planner and the joiner are told besides: the house style, today's date."""
+    replan_on_failure: bool | None
+    """Whether a failed task leads to another plan before anything is joined."""
+    metadata: Mapping[str, str] | None
+    """Attached to the run and given back with it."""
+
+
+_OPTIONS: Final = ("strategy", "answer_schema", "cite", "notes", "replan_on_failure")
+
+
+def run_request(question: str, fields: RunFields) -> v1.CreateRunRequest:
+    """The request for a run.
+
+    Args:
+        question: what to answer.
+        fields: what else is said of the run.
 
     Raises:
-        UsageError: the tools are one text and no list, or an example goes on from earlier tasks.
+        UsageError: the tools are one text and no list, or an option cannot be used.
+        TypeError: there is no such field.
     """
+    if unknown := fields.keys() - RunFields.__optional_keys__:
+        known = ", ".join(sorted(RunFields.__optional_keys__))
+        raise TypeError(f"there is no field {min(unknown)!r} of a run; there are {known}")
+    tools = fields.get("tools") or ()
     if isinstance(tools, str):
         raise UsageError(f"tools is the text {tools!r}; give a list of the names of the server's tools")
-    examples = list(examples)
-    for number, example in enumerate(examples, start=1):
-        if example.earlier:
-            raise UsageError(f"example {number} goes on from earlier tasks: only an engine and its settings take those")
+    options = RunOptions().but(**{name: fields.get(name) for name in _OPTIONS})
+    run_id, limits = fields.get("run_id"), fields.get("limits")
     return v1.CreateRunRequest(
         # Chosen here and not by the server, so that the request can be repeated.
         run_id=str(uuid.uuid4()) if run_id is None else run_id,
         question=question,
         tools=tools,
-        model=model or "",
-        examples=[v1.PlanExample(question=example.question, plan=example.plan) for example in examples],
+        model=fields.get("model") or "",
+        examples=[_example(one) for one in fields.get("examples") or ()],
         limits=limits.to_proto() if isinstance(limits, Limits) else limits,
         strategy=strategy_to_wire(options.strategy),
         answer_schema_json="" if options.answer_schema is None else options.answer_schema.json,
         cite_tasks=options.cite,
         notes=options.notes,
         replan_on_failure=options.replan_on_failure,
-        metadata=metadata,
+        metadata=fields.get("metadata"),
     )
+
+
+def _example(one: Example) -> v1.PlanExample:
+    return v1.PlanExample(question=one.question, plan=one.plan, earlier=one.earlier, missing=one.missing)

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-import threading
 import weakref
-from concurrent.futures import CancelledError as FutureCancelledError
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from dovetail.client.client import Client
-from dovetail.errors import UsageError
+from dovetail.client.loop_thread import LoopThread
 from dovetail.threads import shared_threads
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
     from types import TracebackType
-    from typing import Self
+    from typing import Self, Unpack
 
     from dovetail import v1
-    from dovetail.client.approvals import Approval
+    from dovetail.client.approvals import Approval, Decide
     from dovetail.client.connection import Connection
     from dovetail.client.remote_run import RemoteRun
+    from dovetail.client.run_request import RunFields
+    from dovetail.tool_set import ToolSource
     from dovetail.v1 import Event, RunState
 
 __all__ = ["SyncClient", "SyncRun"]
-
-T = TypeVar("T")
 
 
 class SyncClient:
@@ -45,7 +41,7 @@ class SyncClient:
     def __init__(self, server: str | Connection, **options: Any) -> None:
         client = Client(server, **options)
         self._client = client
-        self._side = side = _Side()
+        self._side = side = LoopThread()
         try:
             side.wait_for(client.__aenter__())
         except BaseException:
@@ -66,35 +62,47 @@ class SyncClient:
         """End all streams, close the connection and end the thread. A second time does nothing."""
         self._finish()
 
-    def create(self, question: str, **request: Any) -> SyncRun:
+    def create(self, question: str, *, timeout: float | None = None, **fields: Unpack[RunFields]) -> SyncRun:
         """Start a run. See `Client.create`.
 
         Raises:
             ServerError: as of `Client.create`.
         """
-        return self._handle(self._side.wait_for(self._client.create(question, **request)))
+        return self._handle(self._side.wait_for(self._client.create(question, timeout=timeout, **fields)))
 
     def stream(
-        self, question: str, *, on_approval: Callable[[Approval], v1.ApprovalDecision] | None = None, **request: Any
+        self,
+        question: str,
+        *,
+        client_tools: Iterable[ToolSource] = (),
+        cancel_on_disconnect: bool = False,
+        on_approval: Callable[[Approval], v1.ApprovalDecision] | None = None,
+        timeout: float | None = None,
+        **fields: Unpack[RunFields],
     ) -> SyncRun:
         """Start a run whose plans may call tools of this process. See `Client.stream`.
 
         Args:
             question: what to answer.
+            client_tools: functions and tools that this process carries out, in threads or, if async, on the client's
+                own loop.
+            cancel_on_disconnect: whether the run is cancelled when the stream ends before the run does.
             on_approval: decides about each task that waits for approval; called in a thread.
-            **request: as of `Client.stream`.
+            timeout: how many seconds it may take until the run has begun.
+            **fields: what else is said of the run: see `RunFields`.
 
         Raises:
             ServerError: as of `Client.stream`.
         """
-        if on_approval is not None:
-            decide = on_approval
-
-            async def in_a_thread(asked: Approval) -> v1.ApprovalDecision:
-                return cast("v1.ApprovalDecision", await shared_threads.run(lambda: decide(asked), {}))
-
-            request["on_approval"] = in_a_thread
-        return self._handle(self._side.wait_for(self._client.stream(question, **request)))
+        stream = self._client.stream(
+            question,
+            client_tools=client_tools,
+            cancel_on_disconnect=cancel_on_disconnect,
+            on_approval=None if on_approval is None else _deciding_in_a_thread(on_approval),
+            timeout=timeout,
+            **fields,
+        )
+        return self._handle(self._side.wait_for(stream))
 
     def run(self, run_id: str) -> SyncRun:
         """The handle of a run that was started before. See `Client.run`."""
@@ -178,7 +186,7 @@ class SyncRun:
         run_id: the run's name.
     """
 
-    def __init__(self, run: RemoteRun, side: _Side) -> None:
+    def __init__(self, run: RemoteRun, side: LoopThread) -> None:
         self.run_id = run.run_id
         self._run = run
         self._side = side
@@ -263,78 +271,16 @@ class SyncRun:
         return repr(self._run).replace(type(self._run).__name__, type(self).__name__, 1)
 
 
-class _Side:
-    """A thread with an event loop, and the way there."""
-
-    def __init__(self) -> None:
-        self._loop = _new_loop()
-        self._thread = threading.Thread(target=self._run, name="dovetail-client", daemon=True)
-        self._thread.start()
-
-    def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
-        """Have something done there, and wait for it; Ctrl-C stops it."""
-        if threading.current_thread() is self._thread or not self._thread.is_alive():
-            work.close()
-            if self._thread.is_alive():
-                raise UsageError("the client cannot wait for itself: use dovetail.Client in asynchronous code")
-            raise UsageError("the client is not open: it was closed")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except FutureCancelledError:
-            raise UsageError("the client is not open: it was closed") from None
-        except BaseException:
-            future.cancel()
-            raise
-
-    def iterate(self, items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
-        """What an asynchronous iterator yields there; closing this one closes that one."""
-        end = object()
-
-        async def next_item() -> T | object:
-            return await anext(items, end)
-
-        try:
-            while (item := self.wait_for(next_item())) is not end:
-                yield item  # type: ignore[misc]  # the end is no item
-        finally:
-            if self._thread.is_alive():
-                self.wait_for(items.aclose())
-
-    def stop(self) -> None:
-        """End the loop and the thread."""
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-
-    def _run(self) -> None:
-        loop = self._loop
-        try:
-            loop.run_forever()
-        finally:
-            loop.run_until_complete(_cancel_all())
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    if sys.platform == "win32":
-        return asyncio.new_event_loop()
-    import uvloop
-
-    return uvloop.new_event_loop()
-
-
-async def _cancel_all() -> None:
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _finish(client: Client, side: _Side) -> None:
+def _finish(client: Client, side: LoopThread) -> None:
     side.wait_for(client.aclose())
     side.stop()
+
+
+def _deciding_in_a_thread(decide: Callable[[Approval], v1.ApprovalDecision]) -> Decide:
+    async def in_a_thread(asked: Approval) -> v1.ApprovalDecision:
+        return cast("v1.ApprovalDecision", await shared_threads.run(lambda: decide(asked), {}))
+
+    return in_a_thread
 
 
 async def _taken_in_a_thread(pieces: Iterable[str]) -> AsyncIterator[str]:
