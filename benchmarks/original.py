@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from benchmarks.plans import Plan
+    from dovetail.models.protocol import Message
 
 __all__ = ["Original", "OriginalRun"]
 
@@ -74,15 +75,18 @@ class Original:
         fed = {int(task_id): at for task_id, at in answer["fed"].items()}
         return OriginalRun(answer["began"], answer["ended"], fed, answer["entered"])
 
-    def prompt(self, descriptions: list[str], examples: str) -> str:
-        """Its planner's system prompt.
+    def chat(self, tools: Path, which: tuple[Any, ...], examples: str, question: str) -> list[Message]:
+        """The chat that its planner asks a model with, its tools made of functions as it makes them.
 
         Args:
-            descriptions: what it is told of each tool.
+            tools: a file with a function ``functions``, which gives the functions.
+            which: the arguments of that function.
             examples: questions and plans, as it shows them.
+            question: the question.
         """
-        text: str = self._ask({"do": "prompt", "descriptions": descriptions, "examples": examples})["text"]
-        return text
+        request = {"do": "chat", "module": str(tools.resolve()), "which": which}
+        messages: list[Message] = self._ask({**request, "examples": examples, "question": question})["messages"]
+        return messages
 
     def close(self) -> None:
         """End its process."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import runpy
 import sys
 import time
 from importlib import import_module
@@ -68,10 +69,32 @@ async def _run(pieces: list[tuple[float, str, list[int]]]) -> dict[str, Any]:
     return {"began": began, "ended": ended, "fed": fed, "entered": entered}
 
 
-def _prompt(descriptions: list[str], examples: str) -> dict[str, Any]:
-    planner = import_module("src.llm_compiler.planner")
-    tools = [SimpleNamespace(name=text.partition("(")[0], description=text) for text in descriptions]
-    return {"text": planner.generate_llm_compiler_prompt(tools=tools, example_prompt=examples, is_replan=False)}
+async def _chat(module: str, which: list[Any], examples: str, question: str) -> dict[str, Any]:
+    """The chat that its planner asks a model with."""
+    models = import_module("langchain.chat_models.base")
+    messages = import_module("langchain.schema.messages")
+    asked: list[Any] = []
+
+    class Listening(models.BaseChatModel):  # type: ignore[misc, name-defined]
+        """Keeps what it is asked, and answers that there is nothing to do."""
+
+        _llm_type = "listening"
+
+        def _generate(self, *_: Any, **__: Any) -> Any:
+            raise NotImplementedError
+
+        async def _call_async(self, chat: list[Any], **_: Any) -> Any:
+            asked.extend(chat)
+            return messages.AIMessage(content="1. join()")
+
+    structured = import_module("src.tools.base").StructuredTool
+    tools = [structured.from_function(function) for function in runpy.run_path(module)["functions"](*which)]
+    planner = import_module("src.llm_compiler.planner").Planner(
+        llm=Listening(), example_prompt=examples, example_prompt_replan=examples, tools=tools, stop=None
+    )
+    await planner.run_llm({"input": question})
+    roles = {"system": "system", "human": "user"}
+    return {"messages": [{"role": roles[message.type], "content": message.content} for message in asked]}
 
 
 def main() -> None:
@@ -86,8 +109,8 @@ def main() -> None:
         answer: dict[str, Any] = {}
         if request["do"] == "parse":
             answer = _parse(request["pieces"])
-        elif request["do"] == "prompt":
-            answer = _prompt(request["descriptions"], request["examples"])
+        elif request["do"] == "chat":
+            answer = asyncio.run(_chat(request["module"], request["which"], request["examples"], request["question"]))
         elif request["do"] == "run":
             answer = asyncio.run(_run(request["pieces"]))
         answers.write(json.dumps(answer) + "\n")

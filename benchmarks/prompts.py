@@ -1,99 +1,81 @@
-"""How long a planner's prompt is: 20 tools and two examples, in tokens, beside the original's for the same.
+"""How long a planner's prompt is, in tokens, beside the original's for the same tools and examples.
 
-Tokens are those of the local model, as its server counts them; where it cannot be started, characters stand in, and the
-row says so. The original's prompt comes from the user's own checkout; without one, only ours is counted.
+Both are given the same Python functions and describe them in their own way; both are asked the same question with the
+same examples. Counted is the whole chat that a model would read. Without a checkout of the original only ours is.
 """
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from benchmarks import prompt_tools
 from benchmarks.report import Row
-from dovetail import ToolSet
-from dovetail.errors import ModelError, UsageError
+from benchmarks.token_counts import counters
+from dovetail import ToolSet, tool
 from dovetail.examples import Example
-from dovetail.lessons import Lessons
-from dovetail.models.local import LocalModel
-from dovetail.models.protocol import Completion
-from dovetail.prompts import planner_messages, signature
-from dovetail.tools import Tool
+from dovetail.lessons import END_OF_PLAN, Lessons
+from dovetail.prompts import planner_messages
 
 if TYPE_CHECKING:
     from benchmarks.original import Original
     from benchmarks.rounds import Settings
+    from dovetail.models.protocol import Message
 
 __all__ = ["run"]
 
-_TOOLS = 20
 _SHARE = 0.6
-_THINGS = ("page", "river", "city", "film", "song", "flight", "hotel", "recipe", "stock", "match")
+# Tools, examples, and whether docstrings say what each argument is.
+_CASES = ((20, 2, False), (20, 2, True), (20, 0, False), (5, 2, False), (5, 0, False), (40, 2, False), (40, 0, False))
+_QUESTION = "Which of the rivers that flow through a capital is rated best, and how long is it?"
+_EXAMPLES = (
+    Example(
+        "Which of Paris, Rome and Oslo has the most people?",
+        '1. get_city("Paris")\n2. get_city("Rome")\n3. get_city("Oslo")\n4. join()',
+    ),
+    Example(
+        "How do people rate the three best places to swim in the Alps?",
+        '1. find_city("swim in the Alps", 3)\n2. rate_city("$1[0]", "points")\n3. rate_city("$1[1]", "points")\n'
+        '4. rate_city("$1[2]", "points")\n5. rank_city($1, "visitors")\n6. join()',
+    ),
+)
 
 
 def run(settings: Settings, original: Original | None) -> list[Row]:  # noqa: ARG001 - a count needs no rounds
     """Measure."""
-    tools = ToolSet(_tool(index) for index in range(_TOOLS))
-    plans = ['1. find_page("Nile")\n2. find_river("Amazon")\n3. join()', '1. rate_film("Alien", limit=3)\n2. join($1)']
-    examples = [Example(f"What is known of number {number}?", plan) for number, plan in enumerate(plans)]
-    messages = planner_messages("How long is the Nile?", tools.shapes, Lessons(examples, tools).of(tools))
-    ours = "\n".join(message["content"] for message in messages)
-    theirs = None
-    if original is not None:
-        shown = "\n\n".join(f"Question: {one.question}\n{one.plan}\n###" for one in examples)
-        theirs = original.prompt([signature(shape) for shape in tools.shapes], shown) + messages[-1]["content"]
-    counts, unit, note = _counted([ours] if theirs is None else [ours, theirs])
-    beside = counts[1] if theirs is not None else None
-    if beside is None:
-        note = "; ".join(part for part in (note, "the target, 60% of the original's, needs --original") if part)
-    return [
-        Row(
-            "prompts",
-            f"a planner's prompt of {_TOOLS} tools and 2 examples",
-            counts[0],
-            unit,
-            target=None if beside is None else beside * _SHARE,
-            beside="the original's, its tools described in our words" if beside is not None else "",
-            beside_value=beside,
-            note=note,
-        )
-    ]
+    rows = []
+    with counters() as tokenizers:
+        if not tokenizers:
+            return [Row("prompts", "a planner's prompt", None, "tokens", note="there is no tokenizer here")]
+        for case in _CASES:
+            ours = _ours(*case)
+            theirs = None if original is None else _theirs(original, *case)
+            for name, count in tokenizers.items():
+                rows.append(_row(case, name, count(ours), None if theirs is None else count(theirs)))
+    return rows
 
 
-def _tool(index: int) -> Tool:
-    verb = "find" if index < len(_THINGS) else "rate"
-    thing = _THINGS[index % len(_THINGS)]
-    properties: dict[str, Any] = {
-        "name": {"type": "string"},
-        "limit": {"type": "integer", "default": 5},
-        "order": {"enum": ["newest", "nearest", "best"], "default": "best"},
-    }
-    schema = {"type": "object", "properties": properties, "required": ["name"]}
-    output = {"type": "array", "items": {"type": "string"}}
-    return Tool(f"{verb}_{thing}", f"What is known of a {thing} by its name, the best first.", schema, output)
+def _row(case: tuple[int, int, bool], tokenizer: str, ours: int, theirs: int | None) -> Row:
+    tools, examples, arguments_told = case
+    told = "a sentence and its arguments each" if arguments_told else "a sentence each"
+    required = theirs is not None and (tools, examples) == (20, 2)
+    return Row(
+        "prompts",
+        f"a planner's prompt of {tools} tools ({told}) and {examples} examples, {tokenizer}",
+        ours,
+        "tokens",
+        target=_SHARE * theirs if required and theirs is not None else None,
+        beside="" if theirs is None else "the original's",
+        beside_value=theirs,
+        note="what arguments mean is in the original's alone" if arguments_told else "",
+    )
 
 
-def _counted(texts: list[str]) -> tuple[list[float], str, str]:
-    try:
-        return asyncio.run(_tokens(texts)), "tokens", ""
-    except (ModelError, UsageError) as problem:
-        return [float(len(text)) for text in texts], "characters", f"characters, because {problem}"
+def _ours(tools: int, examples: int, arguments_told: bool) -> list[Message]:
+    told = ToolSet(tool(function) for function in prompt_tools.functions(tools, arguments_told))
+    return planner_messages(_QUESTION, told.shapes, Lessons(_EXAMPLES[:examples], told).of(told))
 
 
-async def _tokens(texts: list[str]) -> list[float]:
-    model = LocalModel()
-    try:
-        # What the chat's own marks take is in each of them.
-        empty, *counts = [await _prompt_tokens(model, text) for text in ("", *texts)]
-        return [float(count - empty) for count in counts]
-    finally:
-        await model.aclose()
-
-
-async def _prompt_tokens(model: LocalModel, text: str) -> int:
-    used = 0
-    async with aclosing(model.stream([{"role": "user", "content": text}], max_tokens=1)) as pieces:
-        async for piece in pieces:
-            if isinstance(piece, Completion) and piece.usage is not None:
-                used = piece.usage.prompt_tokens
-    return used
+def _theirs(original: Original, tools: int, examples: int, arguments_told: bool) -> list[Message]:
+    shown = "".join(f"Question: {one.question}\n{one.plan}{END_OF_PLAN}\n###\n\n" for one in _EXAMPLES[:examples])
+    return original.chat(Path(prompt_tools.__file__), (tools, arguments_told), shown, _QUESTION)
