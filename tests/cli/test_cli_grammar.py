@@ -43,7 +43,7 @@ def test_a_later_plan_may_refer_to_all_earlier_tasks(folder: Path) -> None:
     done = dovetail(folder, "grammar", "--tools", "tools.json", "--first-id", "3", "--tasks", "1", "--thought")
     lines = done.stdout.decode().splitlines()
     assert "plan ::= task3 | join3" in lines
-    assert 'join4 ::= "4. join(" ("$1" | "$2" | "$3")? ")"' in lines
+    assert 'join4 ::= "4. " "join(" ("$1" | "$2" | "$3")? ")"' in lines
     assert lines[0] == "root ::= thought? plan"
 
 

@@ -71,6 +71,39 @@ def test_random_tool_sets_compile_in_every_notation(seed: int) -> None:
             assert compilation.fault_in(plan_grammar(tools, dialect=dialect, max_tasks=4)) is None
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_every_notation_accepts_what_the_rules_of_random_tool_sets_say(seed: int) -> None:
+    tools = random_tools(random.Random(seed))
+    callable_ = [one for one in (signature(tool, 120) for tool in tools) if one.forms]
+    if not callable_:
+        return
+    rules = plan_rules(callable_, Terms(max_tasks=3))
+    for dialect in _TEXTUAL:
+        matcher = _matcher(plan_grammar(tools, dialect=dialect, max_tasks=3))
+        for draw in range(5):
+            text = sentence(rules, random.Random(draw))
+            assert _accepts(matcher, text), (dialect, text)
+
+
+@pytest.mark.parametrize("dialect", _TEXTUAL)
+@pytest.mark.parametrize("name", ["j", "jump", "joins", "join_all", "J", "_join"])
+def test_a_tool_whose_name_begins_as_join_does_can_be_called_by_every_task(name: str, dialect: GrammarDialect) -> None:
+    matcher = _matcher(plan_grammar([tool(name, x={"type": "integer"})], dialect=dialect))
+    assert _accepts(matcher, f"1. {name}(1)\n2. {name}($1)\n3. {name}(2)\n4. join($2)")
+
+
+@pytest.mark.parametrize("dialect", _TEXTUAL)
+@pytest.mark.parametrize(
+    ("constant", "value"),
+    [({"a": 1}, '{"a": 1, "b": 2}'), ({"a": 1}, '{"a": 5}'), ({"a": [1, "x"]}, '{"a": [1, "x"]}'), ({}, '{"b": 1}')],
+)
+def test_an_object_that_begins_as_a_constant_does_can_be_written(
+    constant: dict[str, Any], value: str, dialect: GrammarDialect
+) -> None:
+    one = tool("f", x={"anyOf": [{"const": constant}, {"type": "object"}]})
+    assert _accepts(_matcher(plan_grammar([one], dialect=dialect)), f"1. f({value})\n2. join()")
+
+
 @pytest.mark.parametrize("dialect", _TEXTUAL)
 @pytest.mark.parametrize(
     ("text", "is_plan"),

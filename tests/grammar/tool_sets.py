@@ -210,6 +210,7 @@ NASTY: dict[str, list[dict[str, Any]]] = {
         tool("a.b", false={"type": "boolean"}, fa=BOOLEAN, null_ok={"type": ["null", "boolean"]}, required=[]),
         tool("a-b:c/d", t={"enum": ["t", "tr", "true", True, "tru"]}),
     ],
+    "names that begin as join does": [tool("j", x=INTEGER), tool("jump", x=INTEGER), tool("join_all", x={})],
     "five thousand values": [tool("pick", x={"enum": [f"value {index:04}" for index in range(5000)]}, n=NUMBER)],
     "lengths": [
         tool(
@@ -240,6 +241,12 @@ NASTY: dict[str, list[dict[str, Any]]] = {
             "dollars",
             x={"enum": ["$1", "$$1", "${1}", "$", "$x", "a$1b", "$1.name"]},
             y={"enum": [1.5, -2, 10**20, 1e300]},
+        ),
+        tool(
+            "beside",
+            a={"anyOf": [{"const": {"a": 1}}, {"type": "object"}]},
+            b={"anyOf": [{"enum": [[1, 2], [], {}]}, {"type": "array", "items": INTEGER}]},
+            c={"anyOf": [{"type": "object", "properties": {"a": INTEGER}, "required": ["a"]}, {"type": "object"}]},
         ),
         tool("escapes", x={"enum": ["\n", '"', "\\", "\x7f", "\u2028", "ä", "😀", "", "/"]}),
         tool(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from dovetail.grammar.signature import Signature
     from dovetail.grammar.terms import Terms
 
-__all__ = ["plan_rules"]
+__all__ = ["Calls", "plan_rules"]
 
 
 def plan_rules(tools: Sequence[Signature], terms: Terms) -> Rules:
@@ -47,7 +47,7 @@ def plan_rules(tools: Sequence[Signature], terms: Terms) -> Rules:
     rules.define(
         "thought", series(Literal("Thought: "), Repeat(LINE, 1, terms.max_string), Literal("\n")), terminal=True
     )
-    calls = _Calls(rules, tools, terms.max_string)
+    calls = Calls(rules, tools, terms.max_string)
     referable = list(terms.earlier_ids)
     first, last = terms.first_id, terms.first_id + terms.max_tasks - 1
     # A first plan without a task would answer nothing; a later one may find that the outputs suffice.
@@ -65,16 +65,24 @@ def plan_rules(tools: Sequence[Signature], terms: Terms) -> Rules:
 
 
 def _join(task_id: int, referable: Sequence[int]) -> Expression:
-    opening, closing = Literal(f"{task_id}. join("), Literal(")")
-    return series(opening, optional(_references(referable)), closing) if referable else series(opening, closing)
+    # The id stands apart, as before a call: a reader that cuts text into pieces before it parses would take the `j` of
+    # `2. jump(` for that of `2. join(`.
+    opening = series(Literal(f"{task_id}. "), Literal("join("))
+    return series(opening, optional(_references(referable)) if referable else EMPTY, Literal(")"))
 
 
 def _references(ids: Sequence[int]) -> Expression:
     return choice(Literal(f"${task_id}") for task_id in ids)
 
 
-class _Calls:
-    """Writes the calls of the tools: once without references, once with them, and then again for each task's own."""
+class Calls:
+    """Writes the calls of the tools: once without references, once with them, and then again for each task's own.
+
+    Args:
+        rules: where the expressions are named.
+        tools: the tools that can be called.
+        max_string: the bound of the rule ``string``.
+    """
 
     def __init__(self, rules: Rules, tools: Sequence[Signature], max_string: int) -> None:
         self._rules = rules

@@ -20,13 +20,23 @@ from dovetail.grammar.expression import (
     series,
 )
 
-__all__ = ["COMMA", "FREE", "define_terminals", "free_array", "free_object", "json_text", "plain_dollars", "string_of"]
+__all__ = [
+    "COLON",
+    "COMMA",
+    "FREE",
+    "define_terminals",
+    "free_array",
+    "free_object",
+    "json_text",
+    "plain_dollars",
+    "string_of",
+]
 
 COMMA: Final = Literal(", ")
 FREE: Final = ("scalar", "item", "json")
 """The rules of values of which nothing is known, by how deep they are nested."""
 
-_COLON: Final = Literal(": ")
+COLON: Final = Literal(": ")
 _MAX_ITEMS: Final = 8
 _DIGIT: Final = Characters((("0", "9"),))
 _DIGIT_FROM_1: Final = Characters((("1", "9"),))
@@ -90,7 +100,7 @@ def free_array(item: Expression) -> Expression:
 
 def free_object(value: Expression, least: int, most: int) -> Expression:
     """An object with any keys."""
-    pair = series(Name("string"), _COLON, value)
+    pair = series(Name("string"), COLON, value)
     return series(Literal("{"), separated(pair, COMMA, least, most), Literal("}"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dovetail.grammar.expression import (
     EMPTY,
@@ -31,7 +31,7 @@ from dovetail.grammar.shape import (
     Union,
     fits_output,
 )
-from dovetail.grammar.terminals import COMMA, FREE, free_object, json_text, string_of
+from dovetail.grammar.terminals import COLON, COMMA, FREE, free_object, json_text, string_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,8 +97,7 @@ class Values:
             case Null():
                 return Name("null")
             case Constants(values):
-                texts = list(dict.fromkeys(json_text(value) for value in values))
-                return self._rules.share("choice", any_of(texts), terminal=True)
+                return self._constants(values)
             case Union(options):
                 return self._rules.share("v", choice(self._literal(option, reference) for option in options))
             case Array():
@@ -106,11 +105,16 @@ class Values:
             case Mapping(value, least, most):
                 return self._rules.share("v", free_object(self.write(value, reference), least, most))
             case Record(members):
-                named = [
-                    (series(Literal(f"{json_text(one.name)}: "), self.write(one.shape, reference)), one.required)
-                    for one in members
-                ]
+                named = [(_pair(one.name, self.write(one.shape, reference)), one.required) for one in members]
                 return self._rules.share("v", series(Literal("{"), written_in_order(self._rules, named), Literal("}")))
+
+    def _constants(self, values: Sequence[Any]) -> Expression:
+        # Lists and objects are written in the pieces that other lists and objects are written in, for readers that cut
+        # text into pieces before they parse.
+        texts = list(dict.fromkeys(json_text(value) for value in values if not isinstance(value, list | tuple | dict)))
+        known = [self._rules.share("choice", any_of(texts), terminal=True)] if texts else []
+        nested = [_constant(value) for value in values if isinstance(value, list | tuple | dict)]
+        return self._rules.share("v", choice([*known, *nested])) if nested else known[0]
 
     def _array(self, shape: Array, reference: Name | None) -> Expression:
         places = [self.write(place, reference) for place in shape.prefix]
@@ -146,9 +150,29 @@ def written_in_order(rules: Rules, items: Sequence[tuple[Expression, bool]]) -> 
         if len(others) > _FEW:
             rest = rules.share("rest", rest)
     if required:
-        between = [part for item in required for part in (COMMA, item)]
-        return series(*between[1:], rest)
+        return series(*_between(required), rest)
     return optional(choice(reversed(starts))) if starts else EMPTY
+
+
+def _constant(value: Any) -> Expression:
+    match value:
+        case list() | tuple():
+            items = [_constant(item) for item in value]
+            return series(Literal("["), *_between(items), Literal("]"))
+        case dict():
+            pairs = [_pair(name, _constant(item)) for name, item in value.items()]
+            return series(Literal("{"), *_between(pairs), Literal("}"))
+        case _:
+            return Literal(json_text(value))
+
+
+def _pair(name: str, value: Expression) -> Expression:
+    return series(Literal(json_text(name)), COLON, value)
+
+
+def _between(items: Sequence[Expression]) -> list[Expression]:
+    """Items with commas between them."""
+    return [part for item in items for part in (COMMA, item)][1:]
 
 
 def _inside(shape: Shape) -> tuple[Shape, ...]:
