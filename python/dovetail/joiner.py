@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 from dovetail import _core
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable
 
-    from dovetail.model_call import ModelCall
-    from dovetail.models.protocol import Grammar, Message
+    from dovetail.constrained import Ask, ConstrainedCall
 
 __all__ = ["LAST_WORDS_SECONDS", "MAX_REPLY", "ask_joiner", "hear_last_words"]
 
@@ -25,20 +24,13 @@ LAST_WORDS_SECONDS = 1.0
 
 
 async def ask_joiner(
-    call: ModelCall,
-    messages: Sequence[Message],
-    *,
-    grammar: Grammar | None,
-    max_tokens: int | None,
-    on_step: Callable[[_core.ReplyStep], None],
+    asked: ConstrainedCall, ask: Ask, *, on_step: Callable[[_core.ReplyStep], None]
 ) -> _core.Verdict | None:
     """Have the outputs joined.
 
     Args:
-        call: the model call to make.
-        messages: what the joiner is told.
-        grammar: what its reply must follow, if it takes one.
-        max_tokens: how many tokens it may write.
+        asked: what is asked; its last call is left for whoever asks to count.
+        ask: asks it.
         on_step: is told each piece of the answer, and the verdict, as they are read.
 
     Returns:
@@ -47,7 +39,7 @@ async def ask_joiner(
     """
     reply = _core.ReplyReader()
     read = 0
-    async with aclosing(call.stream(messages, grammar=grammar, max_tokens=max_tokens)) as pieces:
+    async with aclosing(asked.pieces(ask)) as pieces:
         async for piece in pieces:
             if verdict := _hear(reply.feed(piece), on_step):
                 await hear_last_words(pieces)
@@ -55,7 +47,7 @@ async def ask_joiner(
             read += len(piece)
             if read > MAX_REPLY:
                 break
-    return None if call.failure is not None else _hear(reply.finish(), on_step)
+    return None if asked.call.failure is not None else _hear(reply.finish(), on_step)
 
 
 def _hear(steps: Iterable[_core.ReplyStep], on_step: Callable[[_core.ReplyStep], None]) -> _core.Verdict | None:

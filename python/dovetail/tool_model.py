@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, get_args
 
 from dovetail.books import StoppedError
 from dovetail.call_failure import CallFailedError
+from dovetail.constrained import GRAMMAR_REFUSED
+from dovetail.failure_text import bounded
 from dovetail.models.protocol import Completion, GrammarDialect
-from dovetail.v1 import FailureReason, Purpose
+from dovetail.v1 import Purpose, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from dovetail.models.protocol import Grammar, Message, Model, ModelStream
 
 __all__ = ["ToolModels"]
-
-_GRAMMAR_REFUSED = FailureReason.FAILURE_REASON_MODEL_GRAMMAR_REFUSED
 
 
 class ToolModels:
@@ -58,7 +58,7 @@ class _BookedModel:
 
     @property
     def grammar_dialects(self) -> tuple[GrammarDialect, ...]:
-        return tuple(self._models.dialects.taken(self._model, get_args(GrammarDialect)))
+        return tuple(self._models.dialects.taken(self._model, get_args(GrammarDialect), Purpose.PURPOSE_TOOL))
 
     async def stream(
         self,
@@ -85,10 +85,24 @@ class _BookedModel:
             if not books.journal.ended:  # a tool may swallow its cancellation, and the end of its run with it
                 books.model_call_ended(call)
         if call.failure is not None:
-            if grammar is not None and call.failure.reason == _GRAMMAR_REFUSED:
-                self._models.dialects.refuse(self._model, grammar.dialect)
+            if grammar is not None and call.failure.reason == GRAMMAR_REFUSED:
+                self._refused(grammar.dialect, call.failure.message)
             raise CallFailedError(call.failure.reason, call.failure.message)
         yield call.completion or Completion(None, None)
+
+    def _refused(self, dialect: GrammarDialect, why: str) -> None:
+        self._models.dialects.refuse(self._model, dialect, Purpose.PURPOSE_TOOL)
+        if not self._models.books.journal.ended:
+            self._models.books.record(
+                "plan_diagnosed",
+                plan=self._plan,
+                severity=Severity.SEVERITY_HINT,
+                code="grammar_refused",
+                message=bounded(
+                    f"{self._model.name} refused the grammar in {dialect} that a tool asked it with: {why}"
+                ),
+                task_id=self._task_id,
+            )
 
     async def aclose(self) -> None:
         """Nothing: the model is closed by whoever opened it."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 import pytest
 
 from dovetail import Engine
+from dovetail.builtin.ask import ask
+from dovetail.dialects import Dialects
 from dovetail.errors import ModelError
 from dovetail.models.protocol import Completion, Grammar, GrammarDialect, Message
+from dovetail.tool_set import ToolSet
 from dovetail.tools import Tool, tool
-from dovetail.v1 import FailureReason, Severity
+from dovetail.v1 import FailureReason, Purpose, ReplanRequested, Severity
 from scripted import PATIENCE, ScriptedModel, facts, finish, plan
 
 pytestmark = pytest.mark.anyio
@@ -23,14 +26,21 @@ async def length(text: str) -> int:
     return len(text)
 
 
+@tool(read_only=True)
+async def width(text: str) -> int:
+    """Measures a text the other way."""
+    return len(text)
+
+
 class Refusing(ScriptedModel):
-    """Takes grammars, and then does not."""
+    """Takes grammars, and then does not: those that it `refuses`, all of them by default."""
 
     grammar_dialects: tuple[GrammarDialect, ...] = ("gbnf",)
 
-    def __init__(self, *scripts: str) -> None:
+    def __init__(self, *scripts: str, refuses: Callable[[Grammar], bool] = lambda _: True) -> None:
         super().__init__(*scripts)
         self.grammars: list[Grammar | None] = []
+        self._refuses = refuses
 
     async def stream(
         self,
@@ -41,7 +51,7 @@ class Refusing(ScriptedModel):
         max_tokens: int | None = None,
     ) -> AsyncGenerator[str | Completion, None]:
         self.grammars.append(grammar)
-        if grammar is not None:
+        if grammar is not None and self._refuses(grammar):
             raise ModelError(FailureReason.FAILURE_REASON_MODEL_GRAMMAR_REFUSED, "400: no such rule")
         async for piece in super().stream(messages, stop=stop, max_tokens=max_tokens):
             yield piece
@@ -94,3 +104,94 @@ async def test_a_tool_that_fights_the_grammar_leaves_the_plan_unconstrained_and_
     assert (hint.severity, hint.code) == (Severity.SEVERITY_HINT, "grammar_refused")
     assert "tool 'stuck'" in hint.message
     assert model.grammars[0] is None
+
+
+async def test_tools_that_fight_the_grammar_are_tried_once_and_not_in_every_run() -> None:
+    stuck = Tool("stuck", "", {"type": "object", "properties": {"x": False}, "required": ["x"]})
+    text = plan('1. length("abc")', "2. join($1)")
+    model = Refusing(plan("1. join()"), finish("nothing"), plan("1. join()"), finish("nothing"), text)
+    model.grammar_dialects = ("lark",)
+    async with asyncio.timeout(PATIENCE), Engine([stuck], model) as engine:
+        first = [event async for event in engine.start("why?").events()]
+        second = [event async for event in engine.start("why?").events()]
+        # Other tools, whose grammar is one.
+        other = [event async for event in engine.start("why?", tools=ToolSet.of([length])).events()]
+    assert [started.grammar for started in facts(first + second + other, "plan_started")] == ["lark", "", "lark"]
+    assert "tool 'stuck'" in facts(first, "plan_diagnosed")[0].message
+    assert "tool 'stuck'" not in "".join(fact.message for fact in facts(second, "plan_diagnosed"))
+
+
+# What is remembered -------------------------------------------------------------------------------------------
+
+
+async def test_a_grammar_that_is_too_large_for_a_server_leaves_it_others() -> None:
+    text = plan('1. length("abc")', "2. join($1)")
+    model = Refusing(*[text] * 4, refuses=lambda grammar: "width" in grammar.text)
+    async with asyncio.timeout(PATIENCE), Engine([length, width], model) as engine:
+        small = ToolSet.of([length])
+        for tools in (None, small, None, small):
+            await engine.start("why?", tools=tools).answer()
+    assert [grammar and "width" in grammar.text for grammar in model.grammars] == [True, None, False, None, False]
+
+
+async def test_a_notation_of_which_two_grammars_were_refused_and_none_taken_is_given_up() -> None:
+    text = plan('1. length("abc")', "2. join($1)")
+    model = Refusing(*[text] * 3)
+    async with asyncio.timeout(PATIENCE), Engine([length, width], model) as engine:
+        for tools in (None, ToolSet.of([length]), ToolSet.of([width, length])):
+            await engine.start("why?", tools=tools).answer()
+    assert [grammar is not None for grammar in model.grammars] == [True, False, True, False, False]
+
+
+async def test_whether_plans_are_constrained_says_nothing_of_verdicts() -> None:
+    model = Refusing(
+        plan('1. length("abc")', "2. join()"), finish("3"), refuses=lambda grammar: "Finish" in grammar.text
+    )
+    async with asyncio.timeout(PATIENCE), Engine([length], model) as engine:
+        events = [event async for event in engine.start("why?").events()]
+    assert facts(events, "run_answered")[0].answer == "3"
+    [hint] = facts(events, "plan_diagnosed")
+    assert (hint.severity, hint.code, hint.plan) == (Severity.SEVERITY_HINT, "grammar_refused", 1)
+    assert hint.message.startswith("scripted:model is asked for the answer without a grammar: the grammar in gbnf")
+    ended = facts(events, "model_call_ended")
+    joins = [call for call in ended if call.purpose == Purpose.PURPOSE_JOIN]
+    assert [bool(call.failure.message) for call in joins] == [True, False]
+    assert facts(events, "run_ended")[0].model_calls == 3
+
+
+async def test_a_refusal_that_a_tool_meets_names_its_task() -> None:
+    text = plan('1. ask("the height", "It is 8849 m high.")', "2. join($1)")
+    model = Refusing(
+        text, '{"value": 8849}', text, '{"value": 8849}', refuses=lambda grammar: "join" not in grammar.text
+    )
+    async with asyncio.timeout(PATIENCE), Engine([ask], model) as engine:
+        events = [event async for event in engine.start("how high?").events()]
+        later = [event async for event in engine.start("how high?").events()]
+    assert facts(events, "run_answered")[0].answer == "8849"
+    [hint] = facts(events, "plan_diagnosed")
+    assert (hint.severity, hint.code, hint.plan, hint.task_id) == (Severity.SEVERITY_HINT, "grammar_refused", 1, 1)
+    assert "refused the grammar in gbnf that a tool asked it with: 400: no such rule" in hint.message
+    assert [grammar is not None for grammar in model.grammars] == [True, True, False, True, False]
+    assert facts(later, "plan_diagnosed") == []
+
+
+async def test_what_is_remembered_is_bounded() -> None:
+    dialects, model = Dialects(), ScriptedModel()
+    model.grammar_dialects = ("gbnf",)
+    for number in range(3_000):
+        dialects.fight("gbnf", Purpose.PURPOSE_PLAN, number)
+    assert dialects.taken(model, ["gbnf"], Purpose.PURPOSE_PLAN, 0) == ["gbnf"]
+    assert dialects.taken(model, ["gbnf"], Purpose.PURPOSE_PLAN, 2_999) == []
+
+
+async def test_a_refusal_behind_the_first_text_is_a_failure() -> None:
+    async def late() -> AsyncGenerator[str | Completion, None]:
+        yield '1. length("abc")\n2. le'
+        raise ModelError(FailureReason.FAILURE_REASON_MODEL_GRAMMAR_REFUSED, "400: too late")
+
+    model = ScriptedModel(late, plan('3. length("ab")', "4. join($3)"))
+    model.grammar_dialects = ("gbnf",)
+    async with asyncio.timeout(PATIENCE), Engine([length], model) as engine:
+        events = [event async for event in engine.start("why?").events()]
+    assert facts(events, "replan_requested")[0].cause == ReplanRequested.CAUSE_CUT_OFF
+    assert facts(events, "run_answered")[0].answer == "2"

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from pydantic_core import from_json
 
 from dovetail.call_failure import CallFailedError
-from dovetail.errors import DovetailError, ModelError, UsageError
+from dovetail.constrained import GRAMMAR_REFUSED, Constrained
+from dovetail.errors import DovetailError, ModelError
 from dovetail.grammar.value import value_grammar
 from dovetail.observations import bounded_line, cut_middle
-from dovetail.v1 import FailureReason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from dovetail.models.protocol import Grammar, GrammarDialect, Message, Model
 
@@ -51,7 +51,6 @@ _SCHEMAS: Final = {
 }
 _NUMBER: Final = re.compile(r"[-\u2212+]?\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _WORDS: Final = {"true": True, "yes": True, "false": False, "no": False}
-_GRAMMAR_REFUSED: Final = FailureReason.FAILURE_REASON_MODEL_GRAMMAR_REFUSED
 
 
 class ValueReplyError(DovetailError):
@@ -81,7 +80,7 @@ async def asked_value(
     """
     chat = list(messages)
     for tried in range(1, _TRIES + 1):
-        reply = await _reply(model, chat, _SCHEMAS[kind])
+        reply = await _AskedReply(model, chat, _SCHEMAS[kind]).text()
         try:
             return read(_value_in(reply, kind))
         except ValueReplyError as error:
@@ -94,27 +93,47 @@ async def asked_value(
     raise AssertionError("the last try returns or raises")
 
 
-async def _reply(model: Model, messages: Sequence[Message], schema: str) -> str:
-    """The reply, in a notation of grammars that the model takes, in the end without one."""
-    dialects: list[GrammarDialect | None] = [*model.grammar_dialects, None]
-    for dialect in dialects:
-        grammar: Grammar | None = None
-        if dialect is not None:
-            try:
-                grammar = value_grammar(dialect, schema)
-            except UsageError:
-                continue
-        text = ""
-        try:
-            async with aclosing(model.stream(messages, grammar=grammar, max_tokens=_MOST_TOKENS)) as pieces:
-                async for piece in pieces:
-                    text += piece if isinstance(piece, str) else ""
-        except (CallFailedError, ModelError) as error:
-            if dialect is not None and error.reason == _GRAMMAR_REFUSED:
-                continue
-            raise
+class _AskedReply(Constrained):
+    """The reply of a model, in a notation of grammars that it takes, in the end without one."""
+
+    def __init__(self, model: Model, messages: Sequence[Message], schema: str) -> None:
+        super().__init__(model.grammar_dialects)
+        self._model = model
+        self._messages = messages
+        self._schema = schema
+        self._error: CallFailedError | ModelError | None = None
+
+    async def text(self) -> str:
+        """The whole of it.
+
+        Raises:
+            CallFailedError: the model failed, or a budget of the run is used up.
+            ModelError: the model failed, and is none of the run's.
+        """
+        async with aclosing(self.pieces(self._ask)) as pieces:
+            text = "".join([piece async for piece in pieces])
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
         return text
-    raise AssertionError("without a grammar, the model replies or fails")
+
+    async def _ask(self, dialect: GrammarDialect | None) -> AsyncGenerator[str, None]:
+        return self._stream(None if dialect is None else value_grammar(dialect, self._schema))
+
+    async def _stream(self, grammar: Grammar | None) -> AsyncGenerator[str, None]:
+        self._error = None
+        try:
+            stream = self._model.stream(self._messages, grammar=grammar, max_tokens=_MOST_TOKENS)
+            async with aclosing(stream) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, str):
+                        yield piece
+        except (CallFailedError, ModelError) as error:
+            self._error = error
+
+    def _why_refused(self) -> str | None:
+        error = self._error
+        return str(error) if error is not None and error.reason == GRAMMAR_REFUSED else None
 
 
 def _value_in(reply: str, kind: ValueKind | None) -> Any:

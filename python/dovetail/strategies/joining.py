@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from dovetail import _core
 from dovetail.answer_schema import AnswerError, member_text
 from dovetail.books import StoppedError
-from dovetail.errors import UsageError
+from dovetail.constrained import ConstrainedCall
 from dovetail.grammar.reply import REPLY_DIALECTS, reply_grammar
 from dovetail.joiner import ask_joiner
 from dovetail.joiner_prompt import joiner_messages, mistaken_answer
 from dovetail.v1 import FailureReason, Purpose
 
 if TYPE_CHECKING:
-    from dovetail.model_call import ModelCall
-    from dovetail.models.protocol import Grammar, GrammarDialect, Message
+    from collections.abc import AsyncGenerator
+
+    from dovetail.models.protocol import GrammarDialect, Message
     from dovetail.strategies.strategy import Means
 
 __all__ = ["Joining"]
 
-_GRAMMAR_REFUSED: Final = FailureReason.FAILURE_REASON_MODEL_GRAMMAR_REFUSED
 _CITATION: Final = re.compile(r"\[(\d{1,9}(?:\s*,\s*\d{1,9})*)\]")
 
 
@@ -101,40 +100,43 @@ class Joining:
     async def _ask(self, messages: list[Message], *, must_answer: bool, max_tokens: int | None) -> _core.Verdict:
         """Ask in the notations that the joiner takes grammars in, in the end without one."""
         means = self._means
-        joiner, number = means.joiner, means.execution.plan.number
-        dialects: list[GrammarDialect | None] = [*means.dialects.taken(joiner, REPLY_DIALECTS), None]
-        for dialect in dialects:
-            call = means.books.model_call(joiner, Purpose.PURPOSE_JOIN, number)
+        asked = ConstrainedCall(
+            means.books,
+            means.dialects,
+            means.joiner,
+            Purpose.PURPOSE_JOIN,
+            means.execution.plan.number,
+            written=REPLY_DIALECTS,
+            about=(self.schema, must_answer),
+        )
 
-            def hear(step: _core.ReplyStep, call: ModelCall = call) -> None:
-                if isinstance(step, _core.AnswerPiece):
-                    # One that may turn out not to fit is told once it is whole.
-                    if self._schema is None:
-                        means.books.record("answer_text", text=step.text)
-                elif isinstance(step, _core.Verdict) and step.kind == "finish" and step.text:
-                    self._wrong = self.take(step.text, incomplete=must_answer or (step.mended and call.cut_off))
+        async def ask(dialect: GrammarDialect | None) -> AsyncGenerator[str, None]:
+            grammar = None
+            if dialect is not None:
+                # A schema of which no grammar can be written is checked all the same.
+                grammar = reply_grammar(dialect, must_answer=must_answer, answer_schema=self.schema)
+            return asked.call.stream(messages, grammar=grammar, max_tokens=max_tokens)
 
-            grammar = self._grammar(dialect, must_answer=must_answer)
-            try:
-                verdict = await ask_joiner(call, messages, grammar=grammar, max_tokens=max_tokens, on_step=hear)
-            finally:
-                means.books.model_call_ended(call)
-            if verdict is None and call.failure is not None:
-                if dialect is not None and call.failure.reason == _GRAMMAR_REFUSED:
-                    means.dialects.refuse(joiner, dialect)
-                    continue
-                raise StoppedError(call.failure.reason, call.failure.message)
-            if verdict is not None and (verdict.kind == "replan" or verdict.text):
-                return verdict
-            break
-        raise StoppedError(FailureReason.FAILURE_REASON_EMPTY_PLAN, f"the joiner {joiner.name} wrote no answer")
+        def hear(step: _core.ReplyStep) -> None:
+            if isinstance(step, _core.AnswerPiece):
+                # One that may turn out not to fit is told once it is whole.
+                if self._schema is None:
+                    means.books.record("answer_text", text=step.text)
+            elif isinstance(step, _core.Verdict) and step.kind == "finish" and step.text:
+                incomplete = must_answer or (step.mended and asked.call.cut_off)
+                self._wrong = self.take(step.text, incomplete=incomplete)
 
-    def _grammar(self, dialect: GrammarDialect | None, *, must_answer: bool) -> Grammar | None:
-        if dialect is None:
-            return None
-        with suppress(UsageError):  # a schema of which no grammar can be written is checked all the same
-            return reply_grammar(dialect, must_answer=must_answer, answer_schema=self.schema)
-        return None
+        try:
+            verdict = await ask_joiner(asked, ask, on_step=hear)
+        finally:
+            means.books.model_call_ended(asked.call)
+        failure = asked.call.failure
+        if verdict is None and failure is not None:
+            raise StoppedError(failure.reason, failure.message)
+        if verdict is not None and (verdict.kind == "replan" or verdict.text):
+            return verdict
+        message = f"the joiner {means.joiner.name} wrote no answer"
+        raise StoppedError(FailureReason.FAILURE_REASON_EMPTY_PLAN, message)
 
     @property
     def schema(self) -> str:

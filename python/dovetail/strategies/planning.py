@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dovetail.errors import UsageError
-from dovetail.failure_text import bounded
+from dovetail.constrained import ConstrainedCall
+from dovetail.grammar.digest import digests_of
 from dovetail.replan_prompt import ReplanContext
-from dovetail.v1 import FailureReason, Purpose, Severity
+from dovetail.v1 import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
+    from dovetail.model_call import ModelCall
     from dovetail.models.protocol import GrammarDialect
     from dovetail.plan_text import Plan
     from dovetail.replan_prompt import BrokenTask
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from dovetail.v1 import ReplanRequested
 
 __all__ = ["Planning", "Want"]
-
-_GRAMMAR_REFUSED = FailureReason.FAILURE_REASON_MODEL_GRAMMAR_REFUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,53 +69,35 @@ class _AskedPlan:
     is_turn = False
 
     def __init__(self, means: Means, want: Want | None, max_tokens: int | None) -> None:
-        planner = means.planner
+        planner, execution = means.planner, means.execution
         self._means = means
         self._want = want
         self._max_tokens = max_tokens
         self._shown: ToolSet = means.shown(None if want is None else want.reason)
-        self._dialects = means.dialects.taken(planner.model, planner.dialects(self._shown))
-        self._number = means.execution.plan.number + 1
+        self._asked = ConstrainedCall(
+            means.books,
+            means.dialects,
+            planner.model,
+            Purpose.PURPOSE_PLAN,
+            execution.plan.number + 1,
+            written=planner.dialects(self._shown),
+            # With earlier tasks to refer to, a grammar is larger.
+            about=(digests_of(self._shown), execution.next_id > 1),
+        )
         self.model = planner.model.name
-        self.call = means.books.model_call(planner.model, Purpose.PURPOSE_PLAN, self._number)
         self.tools = means.names_of(self._shown)
-        self.grammar = self._dialects[0] if self._dialects else ""
         self.repair = bool(want and want.broken)
 
-    async def pieces(self) -> AsyncGenerator[str, None]:
-        """The text; where the model's server refuses a grammar, in the next notation, and in the end without one."""
-        while True:
-            dialect = self._dialects.pop(0) if self._dialects else None
-            try:
-                asked = await self._ask(dialect)
-            except UsageError as error:  # the tools fight the grammar
-                if dialect is None:
-                    raise
-                self._say_refused(dialect, str(error))
-                continue
-            wrote = False
-            async with aclosing(asked) as pieces:
-                async for piece in pieces:
-                    wrote = True
-                    yield piece
-            failure = self.call.failure
-            if dialect is None or wrote or failure is None or failure.reason != _GRAMMAR_REFUSED:
-                return
-            planner, books = self._means.planner, self._means.books
-            self._means.dialects.refuse(planner.model, dialect)
-            books.model_call_ended(self.call)
-            self._say_refused(dialect, failure.message)
-            self.call = books.model_call(planner.model, Purpose.PURPOSE_PLAN, self._number)
+    @property
+    def call(self) -> ModelCall:
+        return self._asked.call
 
-    def _say_refused(self, dialect: GrammarDialect | None, why: str) -> None:
-        following = f"with one in {self._dialects[0]}" if self._dialects else "without a grammar"
-        self._means.books.record(
-            "plan_diagnosed",
-            plan=self._number,
-            severity=Severity.SEVERITY_HINT,
-            code="grammar_refused",
-            message=bounded(f"{self.model} is asked {following}: the grammar in {dialect} was refused: {why}"),
-        )
+    @property
+    def grammar(self) -> str:
+        return self._asked.dialect or ""
+
+    def pieces(self) -> AsyncGenerator[str, None]:
+        return self._asked.pieces(self._ask)
 
     async def _ask(self, dialect: GrammarDialect | None) -> AsyncGenerator[str, None]:
         means, want = self._means, self._want
