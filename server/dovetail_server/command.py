@@ -28,6 +28,7 @@ Prints `listening on ADDRESS` for each address once it accepts. The log goes to 
 _EPILOG = """\
 examples:
   dovetail serve --model openai:gpt-5-mini --tools tools.py
+  dovetail serve --model openai:gpt-5-mini --tools tools.py --example plans.txt --prompt planner.txt
   dovetail serve --model vllm:Qwen/Qwen3-8B --base-url http://gpu:8000/v1 --listen unix:/run/dovetail.sock
   dovetail token ci --role run --file tokens.toml
   dovetail serve --model openai:gpt-5-mini --listen 0.0.0.0:50051 \\
@@ -68,6 +69,9 @@ OPTIONS = {
         "require_approval": "RULE",
         "max_tools": "N",
         "examples": "FILE",
+        "max_examples": "N",
+        "examples_as": "WHERE",
+        "prompt": "FILE",
     },
     "bounds of a run": {
         "deadline": "SECONDS",

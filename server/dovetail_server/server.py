@@ -13,11 +13,13 @@ from grpc_reflection.v1alpha import reflection
 
 from dovetail.engine import Engine
 from dovetail.errors import UsageError
+from dovetail.example_selection import NearestExamples
 from dovetail.examples import gather_examples
 from dovetail.lessons import Lessons
 from dovetail.models.provider import open_beside
 from dovetail.policy_file import Policies, read_policies
 from dovetail.prices import read_prices
+from dovetail.prompts import PlannerPrompt
 from dovetail.tool_set import ToolSet
 from dovetail.tool_wire import tool_to_wire
 from dovetail.v1.executor_service_pb2_grpc import add_ExecutorServiceServicer_to_server
@@ -62,7 +64,7 @@ class Server:
         models: models by the names that requests use, besides those that the settings name.
 
     Raises:
-        UsageError: on entering: an address, a certificate, a model, a tool or an example cannot be used.
+        UsageError: on entering: an address, a certificate, a model, a tool, an example or a prompt cannot be used.
     """
 
     def __init__(
@@ -99,6 +101,8 @@ class Server:
                     "no model is given; add --model PROVIDER:NAME (openai:gpt-5-mini, vllm:NAME, local:), set "
                     'DOVETAIL_MODELS, or write models = ["…"] into the table [serve] of dovetail.toml'
                 )
+            # What can be mistaken in files is read before servers of tools are waited for.
+            prompt = PlannerPrompt(settings.prompt, settings.examples_as)
             policies = Policies({}) if settings.policies is None else read_policies(settings.policies)
             own = policies.applied_to_all(await ToolSet.load([*settings.tools, *self._tools]))
             for tool in own:
@@ -112,6 +116,8 @@ class Server:
                 next(iter(self._models.values())),
                 joiner=joiner,
                 examples=Lessons(gather_examples(settings.tools, settings.examples), own, awaits_tools=True),
+                example_selector=NearestExamples(settings.max_examples),
+                prompt=prompt,
                 limits=settings.limits(),
                 prices=None if settings.prices is None else read_prices(settings.prices),
                 require_approval=settings.require_approval,

@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from dovetail.example_selection import SHOWN_EXAMPLES
 from dovetail.limits import BY_STRATEGY, Limits
 from dovetail.models.protocol import GrammarDialect  # noqa: TC001 - pydantic reads the annotations
+from dovetail.prompts import ExamplesAs  # noqa: TC001 - pydantic reads the annotations
 from dovetail.setting_layers import LayeredSettings, Names, split_models, split_names
 
 __all__ = ["ServerSettings"]
@@ -21,7 +23,7 @@ class ServerSettings(LayeredSettings):
     """What a server is told. The text below a setting is the help of its option."""
 
     table = "serve"
-    files = frozenset({"examples", "policies", "prices", "tls_certificate", "tls_key", "client_ca", "tokens"})
+    files = frozenset({"examples", "policies", "prices", "prompt", "tls_certificate", "tls_key", "client_ca", "tokens"})
     options = {  # noqa: RUF012 - see the base
         "models": "--model",
         "examples": "--example",
@@ -69,6 +71,12 @@ class ServerSettings(LayeredSettings):
     """how many tools a planner is shown; of more, the 20 most relevant, or this many"""
     examples: Names = ()
     """questions and their plans, to learn from"""
+    max_examples: Count = SHOWN_EXAMPLES
+    """how many examples a planner is shown: of more, those nearest to the question"""
+    examples_as: ExamplesAs | None = None
+    """where a planner is shown them: turns (of the chat), or system (behind the tools); turns if it is not set"""
+    prompt: Path | None = None
+    """the planner's prompt: a template with the place $tools, which `dovetail prompt --template` prints filled in"""
 
     deadline: Seconds = 300.0
     """how long a run may take; a request may ask for less of this and the next five"""
