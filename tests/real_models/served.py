@@ -49,6 +49,7 @@ class Served:
         dialect: the notation in which it takes grammars.
         open: opens another client of it.
         running: how many requests it is answering.
+        generated: how many tokens it has written in all.
         kill_engine: kills what writes, and leaves what serves.
         writes_sense: whether its model is more than a dice.
     """
@@ -57,6 +58,7 @@ class Served:
     dialect: GrammarDialect
     open: Callable[..., Model]
     running: Callable[[], Awaitable[float]] | None = None
+    generated: Callable[[], Awaitable[float]] | None = None
     kill_engine: Callable[[], None] | None = None
     writes_sense: bool = True
 
@@ -88,7 +90,10 @@ async def serving(kind: str, log: Path) -> AsyncIterator[Served]:
         async def running() -> float:
             return await server.metric("num_requests_running")
 
-        yield Served(kind, "ebnf", open_client, running, server.kill_engine, writes_sense=kind != "alike")
+        async def generated() -> float:
+            return await server.metric("generation_tokens_total")
+
+        yield Served(kind, "ebnf", open_client, running, generated, server.kill_engine, writes_sense=kind != "alike")
         for model in opened:
             await model.aclose()
 

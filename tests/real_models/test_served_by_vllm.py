@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -18,6 +18,8 @@ from dovetail.v1 import FailureReason, RunState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from dovetail.models import ModelStream
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
@@ -40,12 +42,13 @@ async def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 async def test_closing_a_stream_ends_its_generation_at_once(served: Served) -> None:
     await _idle(served)
-    async with aclosing(served.open().stream(HELLO, grammar=LONG)) as pieces:
-        assert await anext(pieces)
-        assert served.running is not None
-        assert await served.running() == 1
-    took = await _idle(served)
-    assert took < ABORT_SECONDS
+    stream = served.open().stream(HELLO, grammar=LONG)
+    assert await anext(stream)
+    assert await _running(served) == 1
+    began = time.monotonic()
+    await stream.aclose()
+    assert await _idle(served, began) < ABORT_SECONDS
+    await _check_that_nothing_is_written(served)
 
 
 async def test_cancelling_a_run_ends_its_generation_at_once(served: Served) -> None:
@@ -53,11 +56,34 @@ async def test_cancelling_a_run_ends_its_generation_at_once(served: Served) -> N
     async with Engine(TOOLS, served.open(), examples=EXAMPLES) as engine:
         run = engine.start("How many people live in Japan?")
         async for event in run.events():
-            if event.WhichOneof("fact") == "plan_started":
+            if event.WhichOneof("fact") == "plan_text":
                 break
+        assert await _running(served) == 1
+        began = time.monotonic()
+        run.cancel()
+        took = await _idle(served, began)
+        assert await run.wait() == RunState.RUN_STATE_CANCELLED
+    assert took < ABORT_SECONDS
+    await _check_that_nothing_is_written(served)
+
+
+async def test_cancelling_a_run_among_others_ends_its_generation_and_not_theirs(served: Served) -> None:
+    await _idle(served)
+    async with AsyncExitStack() as held, Engine(TOOLS, served.open(), examples=EXAMPLES) as engine:
+        others = [await held.enter_async_context(_writing(served)) for _ in range(MAX_QUEUED - 2)]
+        run = engine.start("How many people live in Japan?")
+        async for event in run.events():
+            if event.WhichOneof("fact") == "plan_text":
+                break
+        assert await _running(served) == len(others) + 1
+        began = time.monotonic()
         run.cancel()
         assert await run.wait() == RunState.RUN_STATE_CANCELLED
-        assert await _idle(served) < ABORT_SECONDS
+        # What is left of the time is the server's own: one step of all that it writes, and its metrics.
+        assert time.monotonic() - began < ABORT_SECONDS / 4
+        assert await _idle(served, began, others=len(others)) < 2 * ABORT_SECONDS
+        for pieces in others:
+            assert await anext(pieces)
 
 
 async def test_the_field_for_grammars_of_another_server_is_ignored_without_a_word(served: Served) -> None:
@@ -71,9 +97,7 @@ async def test_a_server_whose_queue_is_full_is_unavailable_until_a_place_is_free
     await _idle(served)
     async with AsyncExitStack() as held:
         for _ in range(MAX_QUEUED):
-            stream = served.open().stream(HELLO, grammar=LONG)
-            pieces = await held.enter_async_context(aclosing(stream))
-            assert await anext(pieces)
+            await held.enter_async_context(_writing(served))
         with pytest.raises(ModelError, match="busy") as caught:
             await answer(served.open())
         assert caught.value.reason == FailureReason.FAILURE_REASON_MODEL_UNAVAILABLE
@@ -119,11 +143,32 @@ async def test_an_engine_that_is_killed_fails_the_streams_in_flight_and_the_next
     }
 
 
-async def _idle(served: Served) -> float:
-    """Wait until nothing is generated any more; how many seconds that took."""
+@asynccontextmanager
+async def _writing(served: Served) -> AsyncIterator[ModelStream]:
+    """A stream that has begun, and would go on for long."""
+    async with aclosing(served.open().stream(HELLO, grammar=LONG)) as pieces:
+        assert await anext(pieces)
+        yield pieces
+
+
+async def _running(served: Served) -> float:
     assert served.running is not None
-    began = time.monotonic()
+    return await served.running()
+
+
+async def _idle(served: Served, began: float | None = None, *, others: int = 0) -> float:
+    """Wait until no more than the others are generated any more; how many seconds that took since it began."""
+    began = time.monotonic() if began is None else began
     async with asyncio.timeout(20):
-        while await served.running():  # noqa: ASYNC110  # metrics are read again and again: vLLM tells nobody by itself
+        while await _running(served) > others:  # noqa: ASYNC110  # vLLM tells nobody by itself
             await asyncio.sleep(0)
     return time.monotonic() - began
+
+
+async def _check_that_nothing_is_written(served: Served) -> None:
+    """Between two readings of all tokens that it ever wrote, there are those of one request, and no others."""
+    assert served.generated is not None
+    before = await served.generated()
+    _, completion = await answer(served.open(), max_tokens=4)
+    assert completion.usage is not None
+    assert await served.generated() - before == completion.usage.completion_tokens == 4

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import pytest
+import twenty_tools
 from served import ALIKE, HELLO, LLAMA, VLLM, Served, answer, serving, write_plan
 
 from dovetail import Engine, Limits, _core
@@ -13,7 +14,7 @@ from dovetail.demo import EXAMPLES, QUESTIONS, TOOLS
 from dovetail.errors import ModelError
 from dovetail.models import Grammar
 from dovetail.tool_set import ToolSet
-from dovetail.v1 import FailureReason, RunState, Severity
+from dovetail.v1 import FailureReason, Purpose, RunState, Severity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -75,6 +76,20 @@ async def test_most_of_a_prompt_seen_before_comes_from_the_cache(served: Served)
     assert second.usage.cached_tokens >= 0.9 * second.usage.prompt_tokens > first.usage.cached_tokens
 
 
+async def test_the_prompt_of_twenty_tools_comes_from_the_cache_on_the_second_run(served: Served) -> None:
+    limits = Limits(deadline=300, max_replans=0, max_tokens=60)
+    shares = []
+    async with Engine(twenty_tools.TOOLS, served.open(), examples=twenty_tools.EXAMPLES, limits=limits) as engine:
+        for question in ("How good is the song Yesterday?", "How good is the song Yesterday?", "What is a Mazurka?"):
+            run = engine.start(question)
+            assert await run.wait() in ENDED
+            shares.append(await _cached_share(run))
+    _, same, other = shares
+    assert same >= 0.9
+    # Another question shares the tools, and not always the order of the examples.
+    assert other >= 0.5
+
+
 async def test_a_grammar_that_is_none_is_refused_and_hurts_nobody_else(served: Served) -> None:
     other = served.open().stream(HELLO, grammar=_grammar(served, LONG), max_tokens=30)
     async with aclosing(other) as pieces:
@@ -120,6 +135,15 @@ async def test_a_plan_that_is_cut_off_runs_what_it_has(served: Served) -> None:
     assert planned == settled
     if served.writes_sense:
         assert any(event.WhichOneof("fact") == "task_succeeded" for event in facts)
+
+
+async def _cached_share(run: Run) -> float:
+    """How much of the prompt of a run's first plan the server had in its cache."""
+    async for event in run.events():
+        ended = event.model_call_ended
+        if event.WhichOneof("fact") == "model_call_ended" and ended.purpose == Purpose.PURPOSE_PLAN:
+            return float(ended.usage.cached_tokens / ended.usage.prompt_tokens)
+    raise AssertionError("the model was not asked for a plan")
 
 
 async def _errors(run: Run) -> list[str]:

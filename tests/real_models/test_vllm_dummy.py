@@ -1,4 +1,7 @@
-"""A model without weights under a grammar, at a real vLLM: what it writes is wild, and every word of it a plan."""
+"""A model without weights under a grammar, at a real vLLM: what it writes is wild, and every word of it a plan.
+
+Under both engines that vLLM constrains text with, in both notations that it takes.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +26,26 @@ from dovetail.models.vllm import VllmModel
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from dovetail.models import GrammarDialect
+
 pytestmark = [pytest.mark.anyio, pytest.mark.vllm, pytest.mark.timeout(900)]
 
 _PLANS = 6
 _MAX_TOKENS = 250
+_BACKENDS = ("guidance", "xgrammar")
 
 
-def _case(name: str) -> Any:
+def _cases() -> list[Any]:
     # The llguidance of vLLM 0.32 takes no DEL in a constant. Compiled here first, the grammar is not even sent.
     refused = pytest.mark.xfail(reason="llguidance 1.7 reads no \\x7F in a literal", raises=UsageError)
-    return pytest.param(name, id=name, marks=[refused] if name == "constants" else [])
+    return [
+        pytest.param(name, dialect, id=f"{name}-{dialect}", marks=[refused] if (name, dialect) == _DEL else [])
+        for name in NASTY
+        for dialect in ("ebnf", "json_schema")
+    ]
+
+
+_DEL = ("constants", "ebnf")
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +54,21 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="module")
-async def model(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[VllmModel]:
-    server = VllmProcess(DUMMY, tmp_path_factory.mktemp("dummy") / "log", "--load-format", "dummy")
+@pytest.fixture(scope="module", params=_BACKENDS)
+async def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[VllmModel]:
+    log = tmp_path_factory.mktemp("dummy") / "log"
+    server = VllmProcess(DUMMY, log, "--load-format", "dummy", backend=request.param)
     async with server.serving():
         model = VllmModel(server.model, base_url=server.base_url, api_key=server.api_key, temperature=1.0, timeout=300)
         yield model
         await model.aclose()
 
 
-@pytest.mark.parametrize("name", [_case(name) for name in NASTY])
-async def test_whatever_it_writes_is_read_without_an_error_and_carried_out(model: VllmModel, name: str) -> None:
-    grammar = plan_grammar(NASTY[name], dialect="ebnf", max_tasks=5)
+@pytest.mark.parametrize(("name", "dialect"), _cases())
+async def test_whatever_it_writes_is_read_without_an_error_and_carried_out(
+    model: VllmModel, name: str, dialect: GrammarDialect
+) -> None:
+    grammar = plan_grammar(NASTY[name], dialect=dialect, max_tasks=5)
     core = _core.ToolSet(json.dumps(NASTY[name]))
 
     async def one(seed: int) -> int:

@@ -53,6 +53,7 @@ class VllmAlike:
         tokens_per_chunk: ``--stream-interval``.
         token_seconds: how long a token takes.
         running: how many requests are being answered.
+        generated: how many tokens were written in all.
         bodies: what was asked, in order.
     """
 
@@ -64,6 +65,7 @@ class VllmAlike:
     seed: int = 0
     base_url: str = ""
     running: int = 0
+    generated: int = 0
     bodies: list[dict[str, Any]] = field(default_factory=list)
     _blocks: set[str] = field(default_factory=set)
     _dead: asyncio.Event = field(default_factory=asyncio.Event)
@@ -94,7 +96,7 @@ class VllmAlike:
 
     async def metric(self, name: str) -> float:
         """The value of one of vLLM's metrics that it has."""
-        return {"num_requests_running": float(self.running), "num_requests_waiting": 0.0}[name]
+        return {"num_requests_running": float(self.running), "generation_tokens_total": float(self.generated)}[name]
 
     def kill_engine(self) -> None:
         """What SIGKILL does to the process of the engine."""
@@ -196,8 +198,10 @@ class VllmAlike:
         if finish_reason == "stop":
             pieces.append("")
         for piece in pieces[:-1]:
+            self.generated += len(_tokens(piece))
             choice = {"index": 0, "delta": {"content": piece}, "logprobs": None, "finish_reason": None}
             yield {**about, "choices": [{**choice, "token_ids": None}]}
+        self.generated += len(_tokens(pieces[-1]))
         last = {"index": 0, "delta": {"content": pieces[-1]}, "logprobs": None, "finish_reason": finish_reason}
         yield {**about, "choices": [{**last, "stop_reason": stop, "token_ids": None}]}
         if (request.get("stream_options") or {}).get("include_usage"):

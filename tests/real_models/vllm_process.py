@@ -34,9 +34,10 @@ class VllmProcess:
         weights: what is served, under the name of its folder.
         log: the file.
         options: further arguments of `vllm serve`.
+        backend: what constrains the text.
     """
 
-    def __init__(self, weights: Path, log: Path, *options: str) -> None:
+    def __init__(self, weights: Path, log: Path, *options: str, backend: str = "guidance") -> None:
         self.model = weights.name
         self.api_key = "test-key"
         with socket.socket() as free:
@@ -50,7 +51,7 @@ class VllmProcess:
             arguments += [option] if value is True else [option, str(value)]
         self._command = [
             *(sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(weights), *arguments),
-            *("--structured-outputs-config.backend", "guidance"),
+            *("--structured-outputs-config.backend", backend),
             *("--structured-outputs-config.disable_any_whitespace", "true"),
             "--enable-prompt-tokens-details",
             *options,
