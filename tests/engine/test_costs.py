@@ -116,16 +116,56 @@ def test_known_models_have_prices_and_their_snapshots_too() -> None:
     prices = Prices()
 
     assert prices.of("openai:gpt-5-mini-2025-08-07") == prices.of("openai:gpt-5-mini") != prices.of("openai:gpt-5")
-    assert prices.of("vllm:Qwen/Qwen3-8B") is None
+    assert prices.of("azure:gpt-6.1-sol") == prices.of("openai:gpt-6.1-sol") != prices.of("openai:gpt-6-sol")
+    assert prices.of("friendli:zai-org/GLM-5.2") == Price(1.4, 4.4, 0.26)
     assert prices.cost("openai:gpt-5", CALL) == pytest.approx((10 * 1.25 + 5 * 10) / 1e6)
     assert prices.cost("openai:gpt-5", None) is None
 
 
+def test_a_snapshot_with_a_price_of_its_own_has_that() -> None:
+    prices = Prices()
+
+    assert prices.of("openai:gpt-4o-2024-05-13") == Price(5, 15)
+    assert prices.of("openai:gpt-4o-2024-11-20") == prices.of("openai:gpt-4o") == Price(2.5, 10, 1.25)
+
+
+def test_a_price_that_was_given_goes_for_the_snapshots_of_its_model_too() -> None:
+    prices = Prices({"openai:gpt-5": Price(7, 7), "openai:*": Price(1, 1)})
+
+    assert prices.of("openai:gpt-5-2025-08-07") == Price(7, 7)
+    assert prices.of("openai:gpt-5-mini-2025-08-07") == Price(1, 1)
+
+
+def test_a_model_that_a_tool_tells_with_a_slash_has_its_price() -> None:
+    assert Prices().of("openai/gpt-5-mini") == Prices().of("openai:gpt-5-mini") is not None
+    assert Prices({"own/model": Price(1, 2)}).of("own/model") == Price(1, 2)
+    assert Prices({"own:*": Price(1, 2)}).of("own/model") == Price(1, 2)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        *("openai:gpt-7", "openai:gpt-5-turbo", "openai:ft:gpt-4.1-2025-04-14:org::id", "openai:gpt-5-20250807"),
+        *("azure:my-deployment", "friendli:an-endpoint-of-mine", "vllm:Qwen/Qwen3-8B", "local:", "gpt-5", ""),
+    ],
+)
+def test_a_model_that_is_not_known_has_no_price_rather_than_none_to_pay(model: str) -> None:
+    assert Prices().of(model) is None
+    assert Prices().cost(model, CALL) is None
+
+
+def test_a_call_that_reads_more_than_a_long_prompt_is_charged_as_a_long_one_whole() -> None:
+    price = Price(2, 10, 0.1, long_prompt=272_000)
+
+    assert price.of(Usage(272_000, 1_000, cached_tokens=72_000)) == pytest.approx(0.4 + 0.0072 + 0.01)
+    assert price.of(Usage(272_001, 1_000, cached_tokens=72_001)) == pytest.approx(2 * (0.4 + 0.0072001) + 0.015)
+
+
 def test_a_file_of_prices_is_read(tmp_path: Path) -> None:
     file = tmp_path / "prices.toml"
-    file.write_text('["azure:*"]\ninput = 1.25\ncached_input = 0.125\noutput = 10\n')
+    file.write_text('["azure:*"]\ninput = 1.25\ncached_input = 0.125\noutput = 10\nlong_prompt = 272000\n')
 
-    assert read_prices(file) == {"azure:*": Price(1.25, 10, 0.125)}
+    assert read_prices(file) == {"azure:*": Price(1.25, 10, 0.125, 272_000)}
 
 
 @pytest.mark.parametrize(
@@ -134,6 +174,7 @@ def test_a_file_of_prices_is_read(tmp_path: Path) -> None:
         ('["a:b"]\ninput = 1', "'a:b'.*output is missing"),
         ('["a:b"]\ninput = -1\noutput = 1', "'a:b'.*input is -1"),
         ('["a:b"]\ninput = nan\noutput = 1', "'a:b'.*input is nan"),
+        ('["a:b"]\ninput = 1\noutput = 1\nlong_prompt = "much"', "'a:b'.*long_prompt is 'much'.*tokens"),
         ('["a:b"]\ninput = 1\noutput = 1\nreading = 1', "'a:b'.*'reading'"),
         ('"a:b" = 1', "'a:b'.*no table"),
         ("[", "no TOML"),
