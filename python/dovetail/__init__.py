@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from dovetail.examples import Example
     from dovetail.executor import Executor
+    from dovetail.lessons import ExampleError
     from dovetail.limits import Limits
     from dovetail.models.provider import open_model
     from dovetail.prices import Price
@@ -51,6 +52,7 @@ __all__ = [
     "DovetailError",
     "Engine",
     "Example",
+    "ExampleError",
     "Executor",
     "InvalidRequestError",
     "LimitReachedError",
@@ -98,6 +100,7 @@ _MODULES = {
     "open_model": "models.provider",
     "tool": "tools",
     **dict.fromkeys((name for name in __all__ if name.endswith("Error")), "errors"),
+    "ExampleError": "lessons",
 }
 
 
