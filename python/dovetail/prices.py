@@ -67,8 +67,8 @@ class Price:
 KNOWN_PRICES_DATE: Final = "2026-11"
 """When the prices below were those of the providers' lists. Prices change: give your own where they matter."""
 
-# Of the standard tier, from developers.openai.com/api/docs/pricing as LiteLLM 1.110.2 has it in its price map; newer ones
-# checked against what others quote of that page. Azure's list (global standard) has the same numbers.
+# Of the standard tier, from developers.openai.com/api/docs/pricing as LiteLLM 1.110.2 has it in its price map; newer
+# ones checked against what others quote of that page. Azure's list (global standard) has the same numbers.
 _LONG_PROMPT: Final = 272_000
 _OPENAI: Final = {
     "gpt-6.1-sol": Price(2.0, 10.0, 0.10, _LONG_PROMPT),
