@@ -15,7 +15,7 @@ from benchmarks.rounds import Settings
 _BENCHMARKS = (
     *("parser", "dispatch", "makespan", "startup", "decoder", "runs"),
     *("delivery", "remote_calls", "grpc_runs", "many_runs", "spread", "stalled", "policies", "processes", "grammar"),
-    *("replanning", "prompts"),
+    *("replanning", "prompts", "peers"),
 )
 # Half an hour and more, with a real model.
 _BY_NAME_ALONE = ("model_plans",)
@@ -29,7 +29,7 @@ def main() -> int:
     if (arguments.original is None) != (arguments.original_python is None):
         print("--original and --original-python go together; see benchmarks/README.md", file=sys.stderr)
         return 2
-    settings = Settings(quick=arguments.quick, profile=arguments.profile)
+    settings = Settings(quick=arguments.quick, profile=arguments.profile, peers=arguments.peers_python)
     about = environment()
     original = None
     if arguments.original is not None:
@@ -72,6 +72,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--original", type=Path, metavar="PATH", help="a checkout of the original LLMCompiler")
     parser.add_argument(
         "--original-python", type=Path, metavar="PYTHON", help="an interpreter that can import that checkout"
+    )
+    parser.add_argument(
+        "--peers-python",
+        type=Path,
+        metavar="PYTHON",
+        help="an interpreter that has LangGraph, pydantic-ai or OpenAI's Agents SDK, for peers",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as JSON")
     parser.add_argument("--markdown", action="store_true", help="put the table into benchmarks/README.md")

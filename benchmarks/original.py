@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from benchmarks.driven import Driven
 
 if TYPE_CHECKING:
     from benchmarks.plans import Plan
@@ -42,25 +40,11 @@ class Original:
     """
 
     def __init__(self, checkout: Path, python: Path) -> None:
-        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
-        self._process = subprocess.Popen(
-            [str(python.absolute()), str(_DRIVER)],
-            cwd=checkout,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._said,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(checkout.resolve()), "PYTHONWARNINGS": "ignore"},
-        )
-        try:
-            self._ask({"do": "hello"})
-        except RuntimeError:
-            self.close()
-            raise
+        self._driven = Driven("the original", _DRIVER, python, checkout)
 
     def parse(self, pieces: list[str]) -> float:
         """Seconds that its streaming parser takes for a piece."""
-        seconds: float = self._ask({"do": "parse", "pieces": pieces})["seconds"]
+        seconds: float = self._driven.ask({"do": "parse", "pieces": pieces})["seconds"]
         return seconds / len(pieces)
 
     def run(self, plan: Plan) -> OriginalRun:
@@ -69,7 +53,7 @@ class Original:
         Raises:
             RuntimeError: it did not run all tasks.
         """
-        answer = self._ask({"do": "run", "pieces": plan.schedule()})
+        answer = self._driven.ask({"do": "run", "pieces": plan.schedule()})
         if len(answer["entered"]) != len(plan.calls):
             raise RuntimeError(f"the original ran {len(answer['entered'])} of {len(plan.calls)} tasks of {plan.name}")
         fed = {int(task_id): at for task_id, at in answer["fed"].items()}
@@ -85,28 +69,9 @@ class Original:
             question: the question.
         """
         request = {"do": "chat", "module": str(tools.resolve()), "which": which}
-        messages: list[Message] = self._ask({**request, "examples": examples, "question": question})["messages"]
+        messages: list[Message] = self._driven.ask({**request, "examples": examples, "question": question})["messages"]
         return messages
 
     def close(self) -> None:
         """End its process."""
-        self._process.communicate()
-        self._said.close()
-
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        stdin, stdout = self._process.stdin, self._process.stdout
-        if stdin is None or stdout is None:
-            raise RuntimeError("the original's process has no pipes")
-        try:
-            stdin.write(json.dumps(request) + "\n")
-            stdin.flush()
-            line = stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            self._process.wait(10)
-            self._said.seek(0)
-            lines = self._said.read().strip().splitlines() or ["no message"]
-            raise RuntimeError(f"the original could not be run: {lines[-1]}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        self._driven.close()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
 __all__ = ["Rounds", "Settings", "measure", "measure_async"]
 
@@ -21,6 +22,8 @@ class Settings:
     quick: bool = False
     profile: bool = False
     """Whether servers in processes of their own are profiled, which slows them down."""
+    peers: Path | None = None
+    """An interpreter that has other frameworks, to be measured beside them."""
 
     def rounds(self, count: int) -> int:
         """So many rounds, fewer in a quick run."""
