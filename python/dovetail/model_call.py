@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelCall"]
 
-_CUT = {"length", "content_filter"}
+_CUT = {
+    *("length", "content_filter"),
+    # What others than OpenAI call it: vLLM, the Responses API, Mistral, DeepSeek.
+    *("abort", "cancelled", "model_length", "insufficient_system_resource"),
+}
 """The finish reasons of a text that goes on beyond its end."""
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -96,6 +97,44 @@ async def test_a_token_is_asked_for_before_each_request() -> None:
             await ask(model)
             await ask(model)
         assert [request.headers["authorization"] for request in server.requests] == ["Bearer one", "Bearer two"]
+
+
+async def test_a_token_that_was_asked_for_is_no_part_of_a_message() -> None:
+    error = {"error": {"code": "401", "message": f"token {TOKEN} is expired"}}
+    script = Script([json.dumps(error).encode()], 401, {"content-type": "application/json"})
+    async with serve(script) as server:
+        async with closing(AzureModel("plans", base_url=server.origin, ad_token_provider=lambda: TOKEN)) as model:
+            with pytest.raises(ModelError, match=r"token \[API key\] is expired"):
+                await ask(model)
+        assert server.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
+
+
+def _no_token() -> str:
+    raise OSError("nobody is signed in")
+
+
+@pytest.mark.parametrize(
+    ("provider", "why"), [(_no_token, "OSError: nobody is signed in"), (lambda: "", "it gave no token")]
+)
+async def test_without_a_token_azure_is_not_asked(provider: Any, why: str) -> None:
+    async with serve(azure_stream("hi")) as server:
+        async with closing(AzureModel("plans", base_url=server.origin, ad_token_provider=provider)) as model:
+            with pytest.raises(ModelError, match=why) as raised:
+                await ask(model)
+        assert raised.value.reason == FailureReason.FAILURE_REASON_MODEL_UNAUTHENTICATED
+        assert server.requests == []
+
+
+async def test_a_chunk_of_azures_filter_behind_the_end_costs_neither_text_nor_usage() -> None:
+    offsets = {"check_offset": 44, "start_offset": 44, "end_offset": 198}
+    annotation = {"index": 0, "finish_reason": None, "content_filter_results": {}, "content_filter_offsets": offsets}
+    end = chunk(finish_reason="stop")
+    body = [chunk("hi"), end, sse({"id": "", "choices": [annotation], "usage": None}), usage_chunk(), sse(b"[DONE]")]
+    async with (
+        serve(Script(body)) as server,
+        closing(AzureModel("plans", base_url=server.origin, api_key=KEY)) as model,
+    ):
+        assert await ask(model) == ("hi", Completion("stop", Usage(11, 7)))
 
 
 async def test_a_text_that_azure_filters_ends_with_its_word() -> None:

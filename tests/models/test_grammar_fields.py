@@ -132,6 +132,72 @@ async def test_an_older_server_is_asked_again_without_the_usage(script: Script) 
         assert await ask(model) == ("x", Completion("stop", None))
 
 
+@pytest.mark.parametrize(
+    ("api", "script"),
+    [
+        (
+            "responses",
+            refusal(
+                "Unsupported parameter: 'reasoning.effort' is not supported with this model.",
+                param="reasoning.effort",
+                code="unsupported_parameter",
+            ),
+        ),
+        ("chat", refusal("Unrecognized request argument supplied: reasoning_effort")),
+        ("chat", refusal("property 'reasoning_effort' is unsupported")),
+    ],
+)
+async def test_a_model_that_does_not_reason_is_asked_without_the_effort(api: Any, script: Script) -> None:
+    async with serve(script, Script([chunk("x"), *DONE])) as server:
+        model = OpenAIModel("m", base_url=server.base_url, api=api, reasoning_effort="low", max_retries=0)
+        async with closing(model):
+            assert (await ask(model))[0] == "x"
+        assert not {"reasoning", "reasoning_effort"} & server.requests[1].body.keys()
+
+
+async def test_an_effort_that_a_model_does_not_know_is_told() -> None:
+    message = "Unsupported value: 'reasoning_effort' does not support 'tiny'. Supported values are: 'low' and 'high'."
+    script = refusal(message, param="reasoning_effort", code="unsupported_value")
+    async with serve(script) as server:
+        async with closing(OpenAIModel("m", base_url=server.base_url, reasoning_effort="tiny")) as model:
+            with pytest.raises(ModelError, match="Supported values"):
+                await ask(model)
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "times"),
+    [
+        ("`temperature` is deprecated for this model.", 2),
+        ("Invalid value for 'temperature': expected at most 1, got 3", 1),
+    ],
+)
+async def test_a_temperature_is_left_out_where_there_is_none_and_not_where_it_is_too_high(
+    message: str, times: int
+) -> None:
+    async with serve(refusal(message), Script([chunk("x"), *DONE])) as server:
+        async with closing(OpenAIModel("m", base_url=server.base_url, temperature=3.0)) as model:
+            if times == 2:
+                assert (await ask(model))[0] == "x"
+            else:
+                with pytest.raises(ModelError, match="at most 1"):
+                    await ask(model)
+        assert len(server.requests) == times
+
+
+@pytest.mark.parametrize("status", [500, 501])
+async def test_a_server_that_fails_over_a_grammar_has_refused_it(status: int) -> None:
+    async with serve(refusal("failed to parse grammar", status=status)) as server:
+        model = OpenAIModel("m", base_url=server.base_url, grammar_dialect="gbnf", max_retries=0)
+        async with closing(model):
+            with pytest.raises(ModelError) as raised:
+                await ask(model, grammar=Grammar("gbnf", 'root ::= "x"'))
+            assert raised.value.reason == REFUSED
+            with pytest.raises(ModelError) as raised:
+                await ask(model)
+            assert raised.value.reason == FailureReason.FAILURE_REASON_MODEL_UNAVAILABLE
+
+
 async def test_a_server_that_refuses_both_names_of_the_limit_is_asked_twice() -> None:
     script = refusal("Unknown parameter: 'max_tokens' or 'max_completion_tokens'")
     async with serve(script) as server:

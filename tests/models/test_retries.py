@@ -3,7 +3,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from datetime import UTC, datetime
 from email.utils import formatdate
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +16,9 @@ from dovetail.models.retry_pause import retry_pause
 from dovetail.models.stop_text import StopText
 from dovetail.v1 import FailureReason
 from fault_server import Script, chunk, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.anyio
 
@@ -41,6 +46,8 @@ def limited(code: str = "rate_limit_exceeded", **headers: str) -> Script:
         ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "6m0s"}, 360),
         ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1m26.4s"}, 86.4),
         ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "7.5"}, 7.5),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "2m 30 s"}, 150),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "3"}, 3),
         (
             {
                 "x-ratelimit-remaining-requests": "0",
@@ -69,8 +76,26 @@ def test_a_pause_is_as_long_as_the_server_says_and_up_to_a_quarter_longer(
     assert all(pause is not None and seconds <= pause <= seconds * 1.25 for pause in pauses)
 
 
-def test_a_pause_may_end_at_a_date() -> None:
-    pause = retry_pause({"retry-after": formatdate(time.time() + 30, usegmt=True)})
+@pytest.mark.parametrize(
+    ("headers", "moment"),
+    [
+        ({}, "retry-after"),
+        ({"x-ratelimit-remaining": "0"}, "x-ratelimit-reset"),
+        ({"x-ratelimit-remaining-requests": "0"}, "x-ratelimit-reset-requests"),
+    ],
+)
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda moment: formatdate(moment, usegmt=True),
+        lambda moment: datetime.fromtimestamp(moment, UTC).isoformat(),
+        lambda moment: datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        lambda moment: f"{moment:.0f}",
+        lambda moment: f"{moment * 1000:.0f}",
+    ],
+)
+def test_a_pause_may_end_at_a_moment(headers: dict[str, str], moment: str, written: Callable[[float], str]) -> None:
+    pause = retry_pause({**headers, moment: written(time.time() + 30)})
     assert pause is not None
     assert 25 < pause < 40
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import openai
@@ -12,10 +13,13 @@ from dovetail.models.openai import OpenAIModel
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from typing import TypeAlias
 
     import httpx2
 
     from dovetail.models.protocol import GrammarDialect
+
+    TokenProvider: TypeAlias = Callable[[], str | Awaitable[str]]
 
 __all__ = ["AzureModel"]
 
@@ -50,7 +54,7 @@ class AzureModel(OpenAIModel):
         api_version: str | None = None,
         api_key: str | None = None,
         ad_token: str | None = None,
-        ad_token_provider: Callable[[], str | Awaitable[str]] | None = None,
+        ad_token_provider: TokenProvider | None = None,
         api: Any = "auto",
         grammar_dialect: GrammarDialect | None = None,
         **settings: Any,
@@ -72,7 +76,7 @@ class AzureModel(OpenAIModel):
             )
         self._key = api_key
         self._token = ad_token
-        self._token_provider = ad_token_provider
+        self._token_provider = None if ad_token_provider is None else partial(self._new_token, ad_token_provider)
         self._api_version = api_version or os.environ.get("OPENAI_API_VERSION") or _API_VERSION
         super().__init__(
             deployment,
@@ -97,3 +101,16 @@ class AzureModel(OpenAIModel):
             max_retries=self._max_retries,
             http_client=http_client,
         )
+
+    async def _new_token(self, give: TokenProvider) -> str:
+        """A token, which no message shows from then on."""
+        server = self._endpoint.server
+        try:
+            given = give()
+            token = given if isinstance(given, str) else await given
+        except Exception as problem:
+            raise server.unidentified(f"{type(problem).__name__}: {problem}") from problem
+        if not isinstance(token, str) or not token:
+            raise server.unidentified("it gave no token")
+        server.conceal(token)
+        return token

@@ -113,8 +113,8 @@ class Endpoint:
 class _PatientlyRetried(openai.DefaultAsyncHttpxClient):
     """The SDK's HTTP client, which tells the SDK when to send again what the server refused for now.
 
-    Silence is final: the SDK would wait for it again with every retry. A proxy from the environment is not asked for a
-    server on this machine.
+    Silence is final: the SDK would wait for it again with every retry. So is a circle of redirections. A proxy from the
+    environment is not asked for a server on this machine.
     """
 
     def __init__(self, server: Server, timeout: httpx2.Timeout, *, is_loopback: bool) -> None:
@@ -125,7 +125,7 @@ class _PatientlyRetried(openai.DefaultAsyncHttpxClient):
         """Send a request.
 
         Raises:
-            ModelError: the server was silent for too long.
+            ModelError: the server was silent for too long, or redirects without an end.
         """
         try:
             response = await super().send(*args, **kwargs)
@@ -133,6 +133,8 @@ class _PatientlyRetried(openai.DefaultAsyncHttpxClient):
                 response.headers["x-should-retry"] = "false"
         except httpx2.ReadTimeout as problem:
             raise self._server.silent() from problem
+        except httpx2.TooManyRedirects as problem:
+            raise self._server.failure(problem) from problem
         if response.is_error and (pause := retry_pause(response.headers)) is not None:
             response.headers["retry-after-ms"] = f"{pause * 1000:.3f}"
         return response

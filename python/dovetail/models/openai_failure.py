@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 
 import httpx2
 import openai
@@ -14,6 +15,11 @@ __all__ = ["Server"]
 
 _SHOWN = 500
 """How much of a server's own words a message repeats, in characters."""
+_MOST_SECRETS = 8
+_CUT_MARK = "…"
+"""What stands where the decoder cut off what it quotes."""
+_LEAST_SECRET = 6
+"""Fewer characters of the beginning of a secret give nothing away."""
 _ABOUT_GRAMMARS = re.compile(
     r"grammar|structured.?output|guided|json.?schema|response.?format|text\.format|\btools?\b|tool_choice"
     r"|\b(ebnf|gbnf|lark)\b",
@@ -31,15 +37,20 @@ class Server:
     Args:
         url: where it is, without credentials.
         model: the model it is asked for.
-        api_key: what must never be part of a message, even if the server repeats it.
+        api_key: what must never be part of a message, even if the server repeats it; empty if there is none.
         timeout: how many seconds it may be silent.
     """
 
     def __init__(self, url: str, model: str, api_key: str, timeout: float) -> None:
         self._url = url
         self._model = model
-        self._api_key = api_key
+        self._secrets = deque([api_key] if api_key else [], maxlen=_MOST_SECRETS)
         self._timeout = timeout
+
+    def conceal(self, secret: str) -> None:
+        """Keep another secret out of messages, in place of the oldest if there are many."""
+        if secret and secret not in self._secrets:
+            self._secrets.append(secret)
 
     def failure(self, problem: Exception, *, has_grammar: bool = False) -> ModelError:
         """The error to raise for one that the SDK or its HTTP client raised."""
@@ -57,6 +68,8 @@ class Server:
                 return self.silent()
             case httpx2.RemoteProtocolError() if "disconnected" not in str(cause):
                 return self.no_protocol(f"does not answer in HTTP ({cause})")
+            case httpx2.TooManyRedirects():
+                return self.no_protocol("redirects without an end")
             case httpx2.DecodingError():
                 return self.no_protocol(f"sent a body that cannot be decompressed ({cause})")
             case openai.OpenAIError() if not isinstance(cause, openai.APIError):
@@ -81,9 +94,10 @@ class Server:
             has_grammar: whether the request had a grammar, which it may be about.
             about: the field of the request that it names.
         """
-        said = f"(status {status}): {message.strip()[:_SHOWN] or 'no message'}"
+        # Hidden before it is cut: half a secret would not be found any more.
+        said = f"(status {status}): {self._hidden(message.strip())[:_SHOWN] or 'no message'}"
         match status:
-            case 400 | 422 if has_grammar and _ABOUT_GRAMMARS.search(f"{about} {message}"):
+            case 400 | 422 | 500 | 501 if has_grammar and _ABOUT_GRAMMARS.search(f"{about} {message}"):
                 return self._error(
                     FailureReason.FAILURE_REASON_MODEL_GRAMMAR_REFUSED,
                     f"refused the grammar {said}; check that it takes grammars in this notation (grammar_dialect)",
@@ -115,6 +129,13 @@ class Server:
                 return self.no_protocol(f"answered with a redirection that leads nowhere {said}")
         return self._error(FailureReason.FAILURE_REASON_MODEL_UNAVAILABLE, f"failed {said}; try again later")
 
+    def unidentified(self, why: str) -> ModelError:
+        """The error to raise when there is no token to ask it with."""
+        return self._error(
+            FailureReason.FAILURE_REASON_MODEL_UNAUTHENTICATED,
+            f"was not asked: ad_token_provider failed ({why[:_SHOWN]}); check how it signs in",
+        )
+
     def silent(self) -> ModelError:
         """The error to raise when nothing came for too long."""
         return self._error(
@@ -137,10 +158,14 @@ class Server:
         )
 
     def _error(self, reason: FailureReason, what: str) -> ModelError:
-        message = f"the server of model {self._model} at {self._url} {what}"
-        if self._api_key:
-            message = message.replace(self._api_key, "[API key]")
-        return ModelError(reason, message)
+        return ModelError(reason, self._hidden(f"the server of model {self._model} at {self._url} {what}"))
+
+    def _hidden(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "[API key]")
+            for length in range(len(secret) - 1, _LEAST_SECRET - 1, -1):
+                text = text.replace(secret[:length] + _CUT_MARK, f"[API key]{_CUT_MARK}")
+        return text
 
 
 def _words(body: object) -> str:
@@ -149,8 +174,18 @@ def _words(body: object) -> str:
             return body
         case {"message": str(message)} | {"detail": str(message)} | {"error": str(message)}:
             return message
-        case {"error": dict(inner)}:
+        case {"error": dict(inner)} | [dict(inner), *_]:
             return _words(inner)
+        case {"detail": [{"msg": str()}, *_] as problems}:
+            return "; ".join(_problem(one) for one in problems)
         case None:
             return ""
     return str(body)
+
+
+def _problem(one: object) -> str:
+    """What is wrong with which field, as servers made with FastAPI say it."""
+    match one:
+        case {"loc": list(path), "msg": str(message)}:
+            return f"{'.'.join(map(str, path))}: {message}"
+    return str(one)

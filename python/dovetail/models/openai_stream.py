@@ -19,12 +19,17 @@ if TYPE_CHECKING:
     from dovetail.models.openai_failure import Server
     from dovetail.models.protocol import TurnStream
 
-__all__ = ["read_stream"]
+__all__ = ["read_stream", "take_requests"]
 
 _USAGE_GRACE = 2.0
 """Seconds to wait for the usage once the text is complete."""
+_LATER_USAGE_GRACE = 0.25
+"""Seconds to wait for another one where the usage came with the end of the text: some servers count in every event."""
 _DRAIN_GRACE = 0.05
 """Seconds to wait for the end of the body after `[DONE]`, so that the connection can be used again."""
+_FAILED = "error"
+"""What some servers give for a finish reason where the model behind them failed."""
+_INTERNAL_ERROR = 500
 
 
 async def read_stream(
@@ -50,12 +55,14 @@ async def read_stream(
     decoder = SseDecoder()
     text = StopText(stop)
     reads = aiter(response.aiter_bytes())
+    before = None
     try:
         async for data in reads:
+            before = decoder.usage
             if piece := text.feed(decoder.feed(data)):
                 yield piece
             if has_tools:
-                for request in _requests(decoder):
+                for request in take_requests(decoder):
                     yield request
             if text.stopped or _is_over(decoder) or decoder.finish_reason is not None:
                 break
@@ -64,14 +71,14 @@ async def read_stream(
                 yield piece
     except httpx2.HTTPError as problem:
         raise server.broken(problem) from problem
-    late = await _read_usage(decoder, reads, stopped=text.stopped)
+    late = await _read_usage(decoder, reads, before, stopped=text.stopped)
     # The last call of a tool is complete once nothing more can come.
     late += decoder.finish()
     if piece := text.feed(late) + text.finish():
         yield piece
     completion = _completion(decoder, server, has_grammar=has_grammar, stopped=text.stopped)
     if has_tools:
-        for request in _requests(decoder):
+        for request in take_requests(decoder):
             yield request
     # Before the completion: few readers stay for what follows it.
     with suppress(TimeoutError, httpx2.HTTPError):
@@ -81,12 +88,23 @@ async def read_stream(
     yield completion
 
 
-async def _read_usage(decoder: SseDecoder, reads: AsyncIterator[bytes], *, stopped: bool) -> str:
-    """Read on from the end of the text to the usage. The text is complete: a lost connection hurts nothing."""
+async def _read_usage(
+    decoder: SseDecoder, reads: AsyncIterator[bytes], before: tuple[int, int, int, int] | None, *, stopped: bool
+) -> str:
+    """Read on from the end of the text to the last usage. The text is complete: a lost connection hurts nothing.
+
+    Args:
+        decoder: what the bytes are given to.
+        reads: the bytes that are still to come.
+        before: the usage as it was before the read that brought the end of the text.
+        stopped: whether the text was stopped here.
+    """
     text = ""
+    known = decoder.usage
+    has_come = known is not None and known != before
     with suppress(TimeoutError, httpx2.HTTPError):
-        async with asyncio.timeout(_USAGE_GRACE):
-            while (stopped or decoder.finish_reason is not None) and not (_is_over(decoder) or decoder.usage):
+        async with asyncio.timeout(_LATER_USAGE_GRACE if has_come else _USAGE_GRACE):
+            while (stopped or decoder.finish_reason is not None) and not (_is_over(decoder) or decoder.usage != known):
                 data = await anext(reads, None)
                 text += decoder.finish() if data is None else decoder.feed(data)
                 if data is None:
@@ -94,7 +112,7 @@ async def _read_usage(decoder: SseDecoder, reads: AsyncIterator[bytes], *, stopp
     return text
 
 
-def _requests(decoder: SseDecoder) -> list[ToolRequest]:
+def take_requests(decoder: SseDecoder) -> list[ToolRequest]:
     """The calls that are complete and have not been told. A call in which the stream was cut off never is."""
     calls = decoder.take_tool_calls()
     return [ToolRequest(call.id or f"call_{secrets.token_hex(8)}", call.name, call.arguments) for call in calls]
@@ -112,6 +130,8 @@ def _completion(decoder: SseDecoder, server: Server, *, has_grammar: bool, stopp
         if decoder.error_status is None:
             raise server.no_protocol(f"sent something that is no model response: {decoder.error}")
         raise server.answered(decoder.error_status, decoder.error, has_grammar=has_grammar)
+    if decoder.finish_reason == _FAILED:
+        raise server.answered(_INTERNAL_ERROR, "it gave 'error' for its finish reason, and no message")
     if not decoder.done and decoder.finish_reason is None:
         raise server.cut("the connection was closed without a finish reason")
     return Completion(decoder.finish_reason, usage)

@@ -1,7 +1,8 @@
 """Parameters that a model turned out not to take: a request is then sent again without them.
 
-Reasoning models refuse ``temperature`` and ``stop``, older servers ``stream_options``, and each knows the limit of
-tokens by one name of two. Which model takes what changes from month to month, and the server says it in its refusal.
+Reasoning models refuse ``temperature`` and ``stop``, others ``reasoning_effort``, older servers ``stream_options``, and
+each knows the limit of tokens by one name of two. Which model takes what changes from month to month, and the server
+says it in its refusal.
 """
 
 from __future__ import annotations
@@ -20,12 +21,17 @@ _INSTEAD: Final[Mapping[str, str | None]] = {
     "temperature": None,
     "stop": None,
     "stream_options": None,
+    "reasoning_effort": None,
+    "reasoning": None,
     "max_tokens": "max_completion_tokens",
     "max_completion_tokens": "max_tokens",
 }
+_CHOSEN: Final = {"reasoning_effort", "reasoning"}
+"""Those whose value was chosen from a few words: another word mends what a value is refused for."""
 _CODES: Final = {"unsupported_parameter", "unsupported_value", "unknown_parameter"}
 _WORDS: Final = re.compile(
-    r"unsupported|not support(ed)?\b|unrecogni[sz]ed|unknown|unexpected|not permitted|not allowed|extra.forbidden",
+    r"unsupported|not support(ed)?\b|unrecogni[sz]ed|unknown|unexpected|deprecated|not permitted|not allowed"
+    r"|extra.(forbidden|inputs)",
     re.IGNORECASE,
 )
 
@@ -63,8 +69,11 @@ class RefusedParameters:
 def _refused(problem: openai.APIStatusError, sent: Mapping[str, Any]) -> str | None:
     """The parameter that a refusal is about, if it is one of those sent that can be done without."""
     candidates = [name for name in _INSTEAD if name in sent]
-    if problem.param in candidates and problem.code in _CODES:
-        return problem.param
+    param = (problem.param or "").partition(".")[0]
+    if param in _CHOSEN and problem.code not in {None, "unsupported_parameter", "unknown_parameter"}:
+        return None
+    if param in candidates and problem.code in _CODES:
+        return param
     said = str(problem.body or problem.message)
     if not _WORDS.search(said):
         return None

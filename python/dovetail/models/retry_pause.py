@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import time
+from datetime import UTC, datetime
 from email.utils import mktime_tz, parsedate_tz
 from typing import TYPE_CHECKING, Final
 
@@ -16,14 +17,18 @@ __all__ = ["retry_pause"]
 _JITTER: Final = 0.25
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
-_LIMITED: Final = ("requests", "tokens")
+_LIMITED: Final = ("-requests", "-tokens", "")
+_SECONDS_SINCE_1970: Final = 1e9
+_MILLISECONDS_SINCE_1970: Final = 1e12
 
 
 def retry_pause(headers: Mapping[str, str]) -> float | None:
     """The seconds to wait, or None if the server does not say.
 
     ``retry-after-ms`` and ``retry-after`` (RFC 9110, seconds or a date) are taken at their word, else the time until
-    what is used up comes back: ``x-ratelimit-reset-requests`` or ``-tokens``, whose ``x-ratelimit-remaining-…`` is 0.
+    what is used up comes back: ``x-ratelimit-reset-requests``, ``-tokens`` or without either, whose
+    ``x-ratelimit-remaining-…`` is 0. That is a number of seconds, a span (``1m26.4s``), or a moment: a date, or the
+    seconds or milliseconds since 1970.
     Up to a quarter is added at random, so that all whom the server sent away do not come back at the same moment.
 
     Args:
@@ -41,22 +46,41 @@ def retry_pause(headers: Mapping[str, str]) -> float | None:
 def _stated(headers: Mapping[str, str]) -> float | None:
     if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
         return milliseconds / 1000
-    after = headers.get("retry-after")
-    if (seconds := _number(after)) is not None:
-        return seconds
-    date = parsedate_tz(after) if after else None
-    return None if date is None else mktime_tz(date) - time.time()
+    return _seconds(headers.get("retry-after"))
 
 
 def _until_reset(headers: Mapping[str, str], what: str) -> float | None:
-    if _number(headers.get(f"x-ratelimit-remaining-{what}")) != 0:
+    if _number(headers.get(f"x-ratelimit-remaining{what}")) != 0:
         return None
-    reset = (headers.get(f"x-ratelimit-reset-{what}") or "").strip()
-    if (seconds := _number(reset)) is not None:
+    reset = headers.get(f"x-ratelimit-reset{what}")
+    seconds = _seconds(reset)
+    if seconds is not None or not reset:
         return seconds
-    if not reset or _SPAN.sub("", reset):
+    spans = "".join(reset.split())
+    if _SPAN.sub("", spans):
         return None
-    return sum(float(number) * _UNITS[unit] for number, unit in _SPAN.findall(reset))
+    return sum(float(number) * _UNITS[unit] for number, unit in _SPAN.findall(spans))
+
+
+def _seconds(text: str | None) -> float | None:
+    """The seconds that a number says, or those until a moment."""
+    number = _number(text)
+    if number is not None:
+        # No server asks for thirty years.
+        since_1970 = number / 1000 if number >= _MILLISECONDS_SINCE_1970 else number
+        return since_1970 - time.time() if since_1970 >= _SECONDS_SINCE_1970 else number
+    if not text or not (moment := _moment(text.strip())):
+        return None
+    return moment - time.time()
+
+
+def _moment(text: str) -> float | None:
+    try:
+        date = datetime.fromisoformat(text)
+    except ValueError:
+        parts = parsedate_tz(text)
+        return None if parts is None else mktime_tz(parts)
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
 
 
 def _number(text: str | None) -> float | None:
