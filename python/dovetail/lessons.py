@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dovetail.tool_set import ToolSet
     from dovetail.tools import Tool
 
-__all__ = ["END_OF_PLAN", "ExampleError", "Lesson", "Lessons"]
+__all__ = ["END_OF_PLAN", "ExampleError", "Lesson", "Lessons", "read_earlier"]
 
 END_OF_PLAN: Final = "<END_OF_PLAN>"
 """Where a model stops when its plan is complete."""
@@ -118,6 +118,26 @@ class Lessons:
         return [lesson for lesson in known if lesson.replan is None]
 
 
+def read_earlier(text: str, missing: str, tools: ToolSet, *, source: str = "<earlier>") -> ReplanContext:
+    """What a run knows that has made some calls, and needs another plan.
+
+    Args:
+        text: the calls, with what became of each: see `Example.earlier`.
+        missing: what was missing after them.
+        tools: the tools that they call.
+        source: what to call the text in errors.
+
+    Raises:
+        UsageError: the text has a mistake; the message names the source, line and column.
+    """
+    machine = _core.Machine(tools.core)
+    try:
+        known = _earlier_tasks(machine, *_taken_apart(text))
+    except _MistakeError as mistake:
+        raise UsageError(f"{source}:{mistake.line}:{mistake.column}: {mistake.what}") from None
+    return ReplanContext(known, missing, machine.next_id)
+
+
 class _MistakeError(Exception):
     def __init__(self, part: str, line: int, column: int, what: str) -> None:
         super().__init__(what)
@@ -157,7 +177,7 @@ class _Entry:
         machine = _core.Machine(tools.core)
         replan = None
         if self._calls or self._outcomes:
-            known = self._earlier_tasks(machine)
+            known = _earlier_tasks(machine, self._calls, self._outcomes)
             if not self._example.missing.strip():
                 raise _MistakeError("missing", 1, 1, "earlier tasks need what was missing after them")
             replan = ReplanContext(known, self._example.missing, machine.next_id)
@@ -167,38 +187,6 @@ class _Entry:
         _read(machine, plan + END_OF_PLAN, "plan", len(plan.splitlines()))
         self._tools = tuple(tools[name] for name in self.names if name in tools)
         self._lesson = Lesson(self._example, replan)
-
-    def _earlier_tasks(self, machine: _core.Machine) -> list[Observation]:
-        last = self._calls.count("\n") + 1
-        # It has no join(), and is not told that it ends: the plan of the example follows.
-        steps = _read(machine, self._calls + "\n", "earlier", last, ends=False)
-        planned = [step for step in steps if isinstance(step, _core.Planned)]
-        if not planned:
-            raise _MistakeError("earlier", 1, 1, "there is no call in it: write the earlier calls as a plan has them")
-        bounds = [*(step.line for step in planned[1:]), last + 1]
-        outcomes, ready = deque(self._outcomes), _ready(steps)
-        known = []
-        for call, bound in zip(planned, bounds, strict=True):
-            if outcomes and outcomes[0].below < call.line:
-                break
-            if not outcomes or outcomes[0].below >= bound:
-                told = (
-                    f"what became of task {call.task_id} is not told: below it stands '-> OUTPUT' or 'failed: REASON'"
-                )
-                raise _MistakeError("earlier", call.line, call.column, told)
-            if call.task_id not in ready:
-                said = f"task {call.task_id} cannot have been called: what it needs has failed"
-                raise _MistakeError("earlier", call.line, call.column, said)
-            outcome = outcomes.popleft()
-            more = _settle(machine, call.task_id, outcome)
-            _complain(more, "earlier", last)
-            observed = Observation(call.task_id, call.tool, ready[call.task_id], outcome.output, outcome.failure)
-            known.append(observed)
-            ready |= _ready(more)
-        if outcomes:
-            raise _MistakeError("earlier", outcomes[0].line, 1, "this stands below no call of its own")
-        machine.finish()
-        return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +198,37 @@ class _Outcome:
     """The line above it that is no outcome and not empty: the call, or its end."""
     output: str | None = None
     failure: str | None = None
+
+
+def _earlier_tasks(machine: _core.Machine, calls: str, outcomes: Iterable[_Outcome]) -> list[Observation]:
+    last = calls.count("\n") + 1
+    # It has no join(), and is not told that it ends: the plan of the example follows.
+    steps = _read(machine, calls + "\n", "earlier", last, ends=False)
+    planned = [step for step in steps if isinstance(step, _core.Planned)]
+    if not planned:
+        raise _MistakeError("earlier", 1, 1, "there is no call in it: write the earlier calls as a plan has them")
+    bounds = [*(step.line for step in planned[1:]), last + 1]
+    waiting, ready = deque(outcomes), _ready(steps)
+    known = []
+    for call, bound in zip(planned, bounds, strict=True):
+        if waiting and waiting[0].below < call.line:
+            break
+        if not waiting or waiting[0].below >= bound:
+            told = f"what became of task {call.task_id} is not told: below it stands '-> OUTPUT' or 'failed: REASON'"
+            raise _MistakeError("earlier", call.line, call.column, told)
+        if call.task_id not in ready:
+            said = f"task {call.task_id} cannot have been called: what it needs has failed"
+            raise _MistakeError("earlier", call.line, call.column, said)
+        outcome = waiting.popleft()
+        more = _settle(machine, call.task_id, outcome)
+        _complain(more, "earlier", last)
+        observed = Observation(call.task_id, call.tool, ready[call.task_id], outcome.output, outcome.failure)
+        known.append(observed)
+        ready |= _ready(more)
+    if waiting:
+        raise _MistakeError("earlier", waiting[0].line, 1, "this stands below no call of its own")
+    machine.finish()
+    return known
 
 
 def _taken_apart(earlier: str) -> tuple[str, list[_Outcome]]:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
 import pytest
-from commandline import SPECS, dovetail
+from commandline import BOUND, SPECS, dovetail
 
+from dovetail import Engine, ToolSet
+from dovetail.answer_schema import AnswerSchema
 from dovetail.joiner_prompt import joiner_messages
+from dovetail.observations import Observation
 from dovetail.prompts import planner_messages
+from dovetail.replan_prompt import ReplanContext
+from scripted import ScriptedModel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+    from typing import Any
+
+    from dovetail.models.protocol import TurnStream
+    from dovetail.run_options import StrategyName
 
 
 @pytest.fixture
@@ -22,6 +33,9 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "own.txt").write_text("Notes: $notes\n$tools\nUse $1, not $$2.\n")
     (tmp_path / "wrong.txt").write_text("$tools\n  $tool\n")
     (tmp_path / "bare.txt").write_text("Plan.\nNow.\n")
+    (tmp_path / "earlier.txt").write_text('1. search("K2")\n-> 8611\n2. search("Kay two")\nfailed: no such page\n')
+    (tmp_path / "untold.txt").write_text('1. search("K2")\n')
+    (tmp_path / "answer.json").write_text('{"type": "number"}')
     return tmp_path
 
 
@@ -56,9 +70,65 @@ def test_the_examples_that_are_near_are_shown(folder: Path) -> None:
     assert question == turns[3]
 
 
+EARLIER = (
+    Observation(1, "search", '{"query":"K2"}', "8611"),
+    Observation(2, "search", '{"query":"Kay two"}', failure="no such page"),
+)
+
+
+def test_another_plan_is_asked_for_behind_earlier_tasks(folder: Path) -> None:
+    asked = ("prompt", "--tools", "tools.json", "--earlier", "earlier.txt", "--question", "How?", "--json")
+    known = ReplanContext(EARLIER, "the height of Kay two", 3)
+    done = dovetail(folder, *asked, "--missing", known.reason)
+    assert json.loads(done.stdout) == planner_messages("How?", SPECS, replan=known)
+    assert b"That was not enough: MISSING" in dovetail(folder, *asked).stdout
+
+
+def test_of_a_model_that_takes_json_schemas_alone_plans_are_asked_for_in_json(folder: Path) -> None:
+    asked = ("prompt", "--tools", "tools.json", "--question", "How?", "--json")
+    in_json, in_lines = (dovetail(folder, *asked, "--dialect", name).stdout for name in ("json_schema", "gbnf"))
+    assert json.loads(in_json) == planner_messages("How?", SPECS, form="json")
+    assert json.loads(in_lines) == planner_messages("How?", SPECS)
+
+
+def test_the_joiner_is_asked_about_earlier_tasks_with_what_the_answer_must_be_like(folder: Path) -> None:
+    asked = ("prompt", "--joiner", "--question", "How?", "--json", "--cite", "--answer-schema", "answer.json")
+    done = dovetail(folder, *asked, "--tools", "tools.json", "--earlier", "earlier.txt")
+    schema = AnswerSchema({"type": "number"}).with_citations().json
+    assert json.loads(done.stdout) == joiner_messages("How?", EARLIER, answer_schema=schema, cite=True)
+
+
+@pytest.mark.parametrize("strategy", ["react", "tool-calls"])
+def test_the_first_turn_is_that_of_a_run(folder: Path, strategy: StrategyName) -> None:
+    class Kept(ScriptedModel):
+        async def stream_turn(self, messages: Sequence[Any], _: Sequence[Any], **given: Any) -> TurnStream:
+            async for piece in self.stream(messages, **given):
+                yield piece
+
+    async def ask() -> Sequence[Any]:
+        model = Kept("Action: Finish(1)")
+        async with Engine(ToolSet.of([folder / "tools.json"]), model, strategy=strategy, notes="Be brief.") as engine:
+            await asyncio.wait_for(engine.start("How?").wait(), BOUND)
+        return model.asked[0]
+
+    done = dovetail(
+        folder, "prompt", "--tools", "tools.json", "--question", "How?", "--json", "--strategy", strategy,
+        "--notes", "Be brief.",
+    )  # fmt: skip
+    assert json.loads(done.stdout) == asyncio.run(ask())
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
+        (["--tools", "tools.json", "--earlier", "untold.txt"], b"untold.txt:1:1: what became of task 1 is not told"),
+        (["--tools", "tools.json", "--earlier", "none.txt"], b"none.txt: the file cannot be read"),
+        (["--tools", "tools.json", "--missing", "it"], b"add --earlier FILE"),
+        (["--tools", "tools.json", "--dialect", "json"], b"--dialect is 'json'; it can be gbnf, ebnf, lark, json_sc"),
+        (["--tools", "tools.json", "--strategy", "guess"], b"there is no strategy 'guess'"),
+        (["--tools", "tools.json", "--strategy", "react", "--example", "a"], b"--example has no part in what the mod"),
+        (["--joiner", "--max-tools", "3"], b"--max-tools has no part in what a joiner is asked with"),
+        (["--joiner", "--earlier", "earlier.txt"], b"no tools are given; add --tools SPEC"),
         ([], b"add --tools SPEC"),
         (["--tools", "tools.json", "--template", "wrong.txt"], b"wrong.txt:2:3: there is no $tool;"),
         (["--tools", "tools.json", "--template", "bare.txt"], b"bare.txt:2: the prompt ends without $tools"),
