@@ -13,6 +13,7 @@ from dovetail.lessons import ExampleError, Lessons
 from dovetail.limits import Limits
 from dovetail.run_options import RunOptions, StrategyName, strategy_to_wire
 from dovetail.strategies import STRATEGIES
+from dovetail.strategies.react import check_react
 from dovetail.strategies.tool_calls import check_tool_calls
 from dovetail.tool_set import ToolSet
 from dovetail.v1 import Strategy
@@ -86,7 +87,7 @@ class OrderDesk:
             _check_metadata(metadata)
         tools, client_tools = self._tools(request, caller)
         model, options = self._model(request.model), _options(request)
-        _check_strategy(options.strategy, model)
+        _check_strategy(options.strategy, model, tools)
         return Order(
             run_id=request.run_id or f"run-{uuid.uuid4().hex[:16]}",
             question=request.question,
@@ -170,12 +171,14 @@ def _strategy(asked: Strategy) -> StrategyName:
     return offered[asked]
 
 
-def _check_strategy(strategy: StrategyName, model: Model) -> None:
-    if strategy == "tool-calls":
-        try:
+def _check_strategy(strategy: StrategyName, model: Model, tools: ToolSet) -> None:
+    try:
+        if strategy == "tool-calls":
             check_tool_calls(model)
-        except UsageError as error:
-            raise Refusal.invalid_field("strategy", str(error)) from None
+        elif strategy == "react":
+            check_react(tools)
+    except UsageError as error:
+        raise Refusal.invalid_field("strategy", str(error)) from None
 
 
 def _check_metadata(metadata: Mapping[str, str]) -> None:

@@ -278,7 +278,7 @@ async def test_a_call_waits_for_approval() -> None:
         ("a\nFinish(x)", "a", "answer", "Action: Finish(x)"),
         ("a\nAction: finishing(1)", "a", "call", "finishing(1)"),
         ("an Action: f(1)", "an Action: f(1)", None, ""),
-        ("a\nAction: f", "a", "call", "f"),
+        ("a\nAction: f", "a", "call", "f()"),
     ],
 )
 def test_a_reply_is_read_the_same_however_it_is_cut(

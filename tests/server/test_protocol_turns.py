@@ -88,6 +88,17 @@ async def test_a_model_without_tool_calls_is_refused() -> None:
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
+async def test_a_tool_with_the_name_of_the_answer_is_refused_where_a_model_acts() -> None:
+    @tool(name="Finish")
+    async def end() -> None:
+        """Ends something."""
+
+    async with serving([end]) as live:
+        with pytest.raises(grpc.aio.AioRpcError, match=r"strategy: .* tool named 'Finish'") as refused:
+            await live.create(QUESTION, strategy=Strategy.STRATEGY_REACT)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def test_the_client_asks_for_turns() -> None:
     models = {"turns:acting": Acting(), "turns:calling": Calling()}
     async with serving([double], models=models) as live, Client(live.address) as client:

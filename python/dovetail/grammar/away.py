@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 from dovetail.grammar.plan import kept_plan_grammar, plan_grammar, plan_key
+from dovetail.grammar.turn import kept_turn_grammar, turn_grammar, turn_key
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Callable, Hashable, Iterable
 
     from dovetail.models.protocol import Grammar, GrammarDialect
     from dovetail.tool_set import ToolSet
 
-__all__ = ["plan_grammar_away"]
+__all__ = ["plan_grammar_away", "turn_grammar_away"]
 
 _Making = dict["Hashable", "asyncio.Task[Grammar]"]
 _in_the_making: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Making]] = WeakKeyDictionary()
@@ -37,13 +39,40 @@ async def plan_grammar_away(
     kept = kept_plan_grammar(key)
     if kept is not None:
         return kept
+    return await _made(
+        key, partial(plan_grammar, tools, dialect=dialect, max_tasks=max_tasks, first_id=first_id, earlier_ids=earlier)
+    )
+
+
+async def turn_grammar_away(
+    tools: ToolSet, *, dialect: GrammarDialect, earlier_ids: Iterable[int], must_answer: bool, answer_schema: str
+) -> Grammar:
+    """The grammar of a turn with these tools, made as `plan_grammar_away` makes those of plans.
+
+    The arguments are those of `turn_grammar`.
+
+    Raises:
+        UsageError: no tool can be called, no answer can be written, or the grammar does not compile.
+        ToolDefinitionError: the schema of a tool is none.
+    """
+    make = partial(
+        turn_grammar,
+        tools,
+        dialect=dialect,
+        earlier_ids=tuple(sorted(set(earlier_ids))),
+        must_answer=must_answer,
+        answer_schema=answer_schema,
+    )
+    key = turn_key(*make.args, **make.keywords)
+    return kept_turn_grammar(key) or await _made(key, make)
+
+
+async def _made(key: Hashable, make: Callable[[], Grammar]) -> Grammar:
+    """Have a grammar made in a thread, once for all who want it."""
     making = _in_the_making.setdefault(asyncio.get_running_loop(), {})
     task = making.get(key)
     if task is None:
-        made = asyncio.to_thread(
-            plan_grammar, tools, dialect=dialect, max_tasks=max_tasks, first_id=first_id, earlier_ids=earlier
-        )
-        task = making[key] = asyncio.create_task(made)
+        task = making[key] = asyncio.create_task(asyncio.to_thread(make))
 
         def over(ended: asyncio.Task[Grammar]) -> None:
             making.pop(key, None)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from dovetail.grammar.signature import ToolShape
 
-__all__ = ["kept_plan_grammar", "plan_grammar", "plan_key", "uncallable"]
+__all__ = ["callable_tools", "kept_plan_grammar", "plan_grammar", "plan_key", "uncallable"]
 
 _signatures: Final = Kept[Signature](1_000)
 _grammars: Final = Kept[Grammar](64)
@@ -67,19 +67,37 @@ def plan_grammar(
     digests = digests_of(tools)
 
     def make() -> Grammar:
-        if isinstance(tools, ToolSet):
-            # What the plan machine takes for schemas is what is read here; it compiles them once for both.
-            _ = tools.core
-        known = _read(tools, digests, max_string)
-        callable_ = [tool for tool in known if _can_call(tool, dialect)]
-        if not callable_:
-            raise UsageError(f"tool {known[0].name!r}: {_UNCALLABLE}")
+        callable_ = callable_tools(tools, dialect, max_string)
         grammar = _written(callable_, dialect, terms)
         if (fault := fault_in(grammar)) is not None:
             raise UsageError(_blamed(callable_, dialect, fault))
         return grammar
 
     return _grammars.get((digests, dialect, terms), make)
+
+
+def callable_tools(
+    tools: ToolSet | Sequence[ToolShape], dialect: GrammarDialect, max_string: int = MAX_STRING
+) -> list[Signature]:
+    """The tools that a grammar can have, at least one.
+
+    Args:
+        tools: the tools, at least one: a tool set, or tools in MCP's shape.
+        dialect: the notation.
+        max_string: how many characters a string may have, unless a schema demands more.
+
+    Raises:
+        ToolDefinitionError: the schema of a tool is none.
+        UsageError: no tool can be called; the message names the first.
+    """
+    if isinstance(tools, ToolSet):
+        # What the plan machine takes for schemas is what is read here; it compiles them once for both.
+        _ = tools.core
+    known = _read(tools, digests_of(tools), max_string)
+    callable_ = [tool for tool in known if _can_call(tool, dialect)]
+    if not callable_:
+        raise UsageError(f"tool {known[0].name!r}: {_UNCALLABLE}")
+    return callable_
 
 
 def plan_key(

@@ -32,12 +32,14 @@ from dovetail.models.protocol import Grammar
 if TYPE_CHECKING:
     from dovetail.models.protocol import GrammarDialect
 
-__all__ = ["REPLY_DIALECTS", "reply_grammar"]
+__all__ = ["MAX_LINE", "REPLY_DIALECTS", "finish", "reply_grammar"]
 
 REPLY_DIALECTS: Final[tuple[GrammarDialect, ...]] = ("gbnf", "ebnf", "lark")
 """The notations in which it is written."""
 
-_MAX_LINE: Final = 300
+MAX_LINE: Final = 300
+"""How many characters a thought may have."""
+
 _MAX_STRING: Final = 1_000
 # Of the brackets in an answer each is closed: so that the last one ends the reply.
 _PLAIN: Final = Characters(
@@ -62,17 +64,31 @@ def reply_grammar(dialect: GrammarDialect, *, must_answer: bool = False, answer_
     """
     rules = Rules()
     rules.define("root", EMPTY)  # which stands first
-    line = Repeat(LINE, 1, _MAX_LINE)
-    answer = _value(rules, answer_schema) if answer_schema else _words(rules)
-    finish = series(Literal("Finish("), answer, Literal(")"))
-    replan = series(Literal("Replan("), rules.define("reason", Repeat(_ON_A_LINE, 1, _MAX_LINE)), Literal(")"))
-    verdict = finish if must_answer else choice([finish, replan])
+    line = Repeat(LINE, 1, MAX_LINE)
+    finishing = finish(rules, answer_schema)
+    replan = series(Literal("Replan("), rules.define("reason", Repeat(_ON_A_LINE, 1, MAX_LINE)), Literal(")"))
+    verdict = finishing if must_answer else choice([finishing, replan])
     rules.define("root", series(Literal("Thought: "), line, Literal("\nAction: "), verdict))
     define_terminals(rules, _MAX_STRING)
     grammar = Grammar(dialect, to_lark(rules) if dialect == "lark" else to_bnf(rules))
     if (fault := fault_in(grammar)) is not None:
         raise UsageError(f"the grammar of the answer does not compile: {fault}")
     return grammar
+
+
+def finish(rules: Rules, answer_schema: str, max_string: int = _MAX_STRING) -> Expression:
+    """The answer of a reply, ``Finish(…)``.
+
+    Args:
+        rules: where its parts are named.
+        answer_schema: the JSON Schema that the answer must fit, as text; empty for an answer in words.
+        max_string: the bound of the rule ``string``; strings of the answer may be longer.
+
+    Raises:
+        UsageError: no value can be written that fits the schema.
+    """
+    answer = _value(rules, answer_schema, max_string) if answer_schema else _words(rules)
+    return series(Literal("Finish("), answer, Literal(")"))
 
 
 _ON_A_LINE: Final = Characters((("(", ")"), ("\0", "\x1f"), ("\x7f", "\x7f")), negated=True)
@@ -84,9 +100,9 @@ def _words(rules: Rules) -> Name:
     return rules.define("text", series(part, optional(Name("text"))))
 
 
-def _value(rules: Rules, answer_schema: str) -> Expression:
+def _value(rules: Rules, answer_schema: str, max_string: int) -> Expression:
     schema = {} if _DOLLAR.search(answer_schema) else json.loads(answer_schema)
     reader = SchemaReader(schema if isinstance(schema, dict) else {}, _MAX_STRING)
     if (shape := reader.shape(schema)) == NEVER:
         raise UsageError("no answer can be written that fits the answer schema")
-    return Values(rules, frozenset(), _MAX_STRING).write(shape, None)
+    return Values(rules, frozenset(), max_string).write(shape, None)

@@ -7,6 +7,11 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from dovetail import _core
+from dovetail.constrained import ConstrainedCall
+from dovetail.errors import UsageError
+from dovetail.grammar.away import turn_grammar_away
+from dovetail.grammar.digest import digests_of
+from dovetail.grammar.turn import TURN_DIALECTS
 from dovetail.joiner import MAX_REPLY, hear_last_words
 from dovetail.joiner_prompt import MUST_ANSWER, mistaken_answer
 from dovetail.models.stop_text import StopText
@@ -15,18 +20,22 @@ from dovetail.prompts import tools_text
 from dovetail.strategies.joining import Joining
 from dovetail.strategies.react_reply import ReactReply
 from dovetail.strategies.turns import MOST_ERROR, MOST_OBSERVED, MOST_SAID, Repetitions, Turns, opening
-from dovetail.v1 import Purpose
+from dovetail.v1 import Purpose, Severity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence
 
-    from dovetail.models.protocol import Message, TurnMessage
+    from dovetail.model_call import ModelCall
+    from dovetail.models.protocol import GrammarDialect, Message, TurnMessage
     from dovetail.strategies.strategy import Means
+    from dovetail.tool_set import ToolSet
 
-__all__ = ["React"]
+__all__ = ["React", "check_react"]
 
 # A model that goes on would make up what its call returned.
 _STOP: Final = "\nObservation"
+
+_FINISH: Final = "Finish"
 
 _PARTS: Final = re.compile(r"[^)]*\)|[^)]+$")
 
@@ -41,14 +50,32 @@ Tools:
 """
 
 
+def check_react(tools: ToolSet) -> None:
+    """Make sure that calls of these tools can be told from the answer.
+
+    Raises:
+        UsageError: one of them has the name that the answer has.
+    """
+    if _FINISH in tools:
+        message = (
+            f"the strategy 'react' cannot be used with a tool named {_FINISH!r}: {_FINISH}(…) is its model's answer; "
+            "name the tool otherwise, or take another strategy, such as 'compile'"
+        )
+        raise UsageError(message)
+
+
 class React:
     """Finds an answer by one call at a time.
 
     Args:
         means: what the run has.
+
+    Raises:
+        UsageError: a tool has the name that the answer has.
     """
 
     def __init__(self, means: Means) -> None:
+        check_react(means.tools)
         self._means = means
 
     async def find_answer(self) -> None:
@@ -56,7 +83,6 @@ class React:
         means = self._means
         joining, repetitions = Joining(means), Repetitions()
         shown = means.shown()
-        tools = means.names_of(shown)
         first = opening(means, joining, _SYSTEM + tools_text(shown.shapes))
 
         def take(history: Sequence[TurnMessage], *, must_answer: bool, max_tokens: int | None) -> _ReactTurn:
@@ -66,8 +92,8 @@ class React:
                 means,
                 messages,
                 repetitions,
-                tools=tools,
-                streams=not joining.schema,
+                shown=shown,
+                answer_schema=joining.schema,
                 must_answer=must_answer,
                 max_tokens=max_tokens,
             )
@@ -78,7 +104,6 @@ class React:
 class _ReactTurn:
     """A thought and an action, as a `Turn`."""
 
-    grammar = ""
     repair = False
     is_turn = True
 
@@ -88,15 +113,16 @@ class _ReactTurn:
         messages: list[Message],
         repetitions: Repetitions,
         *,
-        tools: Sequence[str] | None,
-        streams: bool,
+        shown: ToolSet,
+        answer_schema: str,
         must_answer: bool,
         max_tokens: int | None,
     ) -> None:
         self._execution = means.execution
         self._books = means.books
         self._repetitions = repetitions
-        self._streams = streams
+        self._shown = shown
+        self._answer_schema = answer_schema
         self._max_tokens = max_tokens
         self._messages = messages
         if must_answer:
@@ -105,66 +131,121 @@ class _ReactTurn:
         self._must_answer = must_answer
         self._task_id = means.execution.next_id
         self._number = means.execution.plan.number + 1
-        self._reply = ReactReply()
+        self._reply = ReactReply(means.tools.names)
         self._verdict = _core.ReplyReader()
         self._said: list[str] = []
         self._called: list[str] = []
         self._answers = False
         self.model = means.planner.model.name
-        self.call = means.books.model_call(means.planner.model, Purpose.PURPOSE_TURN, self._number)
-        self.tools = tools
+        self._asked = ConstrainedCall(
+            means.books,
+            means.dialects,
+            means.planner.model,
+            Purpose.PURPOSE_TURN,
+            self._number,
+            written=TURN_DIALECTS,
+            # With earlier tasks to refer to, a grammar is larger.
+            about=(digests_of(shown), answer_schema, must_answer, self._number > 1),
+        )
+        self.tools = means.names_of(shown)
         self.answer: str | None = None
         self.cut_off = False
+
+    @property
+    def call(self) -> ModelCall:
+        return self._asked.call
+
+    @property
+    def grammar(self) -> str:
+        return self._asked.dialect or ""
+
+    async def _ask(self, dialect: GrammarDialect | None) -> AsyncGenerator[str, None]:
+        grammar = None
+        if dialect is not None:
+            succeeded = [task.task_id for task in self._execution.progress.tasks if task.output_json is not None]
+            grammar = await turn_grammar_away(
+                self._shown,
+                dialect=dialect,
+                earlier_ids=succeeded,
+                must_answer=self._must_answer,
+                answer_schema=self._answer_schema,
+            )
+        return self.call.stream(self._messages, grammar=grammar, stop=(_STOP,), max_tokens=self._max_tokens)
 
     async def pieces(self) -> AsyncGenerator[str, None]:
         """The plan of the turn: its thought, and the one call that it makes, up to the end of that."""
         stop, read = StopText([_STOP]), 0
-        asked = self.call.stream(self._messages, stop=(_STOP,), max_tokens=self._max_tokens)
-        async with aclosing(asked) as pieces:
+        async with aclosing(self._asked.pieces(self._ask)) as pieces:
             async for piece in pieces:
                 for text in self._act(stop.feed(piece)):
                     yield text
                     if self._is_called():
                         break
                 read += len(piece)
-                if stop.stopped or self.answer is not None or self._is_called() or read > MAX_REPLY:
+                if stop.stopped or self._is_done() or read > MAX_REPLY:
                     await hear_last_words(pieces)
                     break
-        if self.call.failure is None and self.answer is None and not self._is_called():
+        if self.call.failure is None and not self._is_done():
             for text in self._act(stop.finish(), is_over=True):
                 yield text
 
     def _act(self, text: str, *, is_over: bool = False) -> Iterator[str]:
         """The model wrote on: what this adds to the plan."""
+        reply = self._reply
         self._said.append(text)
-        if self._must_answer:
-            self._conclude(text, is_over=is_over)
-            return
-        was_known = self._reply.kind is not None
-        action = self._reply.feed(text) + (self._reply.finish() if is_over else "")
-        if not was_known and self._reply.thought:
-            yield f"Thought: {self._reply.thought}\n"
-        if self._reply.kind == "answer":
+        was_known = reply.kind is not None
+        action = reply.feed(text) + (reply.finish(cut_off=self.call.cut_off) if is_over else "")
+        if not was_known and reply.kind is not None:
+            if reply.thought:
+                yield f"Thought: {reply.thought}\n"
+            if reply.mended:
+                self._mend(reply.mended)
+        if reply.kind == "answer":
             self._conclude(action, is_over=is_over)
-        elif self._reply.kind == "call":
+        elif self._must_answer:
+            if reply.kind is None and is_over:  # it is taken at its word
+                self._conclude("".join(self._said), is_over=True)
+        elif reply.kind == "call":
             if not was_known:
                 yield f"{self._task_id}. "
             # The machine is asked after each parenthesis: whatever stands behind the call is no other one.
             for part in _PARTS.findall(action):
                 self._called.append(part)
                 yield part
+        elif is_over and reply.thought:
+            yield f"Thought: {reply.thought}\n"
+
+    def _mend(self, what: str) -> None:
+        self._books.record(
+            "plan_diagnosed",
+            plan=self._number,
+            severity=Severity.SEVERITY_HINT,
+            code="mended_action",
+            message=f"{what}: read as if it kept the form",
+        )
 
     def _conclude(self, text: str, *, is_over: bool) -> None:
         """The model answers."""
         if not self._answers:
             self._answers = True
             self._books.record("join_started", plan=self._number, model=self.model)
+        if self._reply.mended:  # the answer stands there alone
+            self.answer = text or None
+            self.cut_off = self.call.cut_off and not self._reply.closed
+            if text and not self._answer_schema:
+                self._books.record("answer_text", text=text)
+            return
         for step in self._verdict.feed(text) + (self._verdict.finish() if is_over else []):
-            if isinstance(step, _core.AnswerPiece) and self._streams:
+            if isinstance(step, _core.AnswerPiece) and not self._answer_schema:
                 self._books.record("answer_text", text=step.text)
             elif isinstance(step, _core.Verdict) and step.kind == "finish" and step.text:
                 self.answer = step.text
                 self.cut_off = step.mended and self.call.cut_off
+
+    def _is_done(self) -> bool:
+        """Whether nothing that the model goes on to say is of any use."""
+        asks_to_call = self._must_answer and self._reply.kind == "call"
+        return self.answer is not None or self._is_called() or self._reply.closed or asks_to_call
 
     def _is_called(self) -> bool:
         plan = self._execution.plan

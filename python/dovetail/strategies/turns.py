@@ -29,6 +29,9 @@ MOST_SAID: Final = 4_000
 MOST_ERROR: Final = 1_000
 """How many of what is wrong with it."""
 
+_MOST_IDLE: Final = 3
+"""After how many turns in a row that brought nothing a model must answer."""
+
 
 def opening(means: Means, joining: Joining, system: str) -> list[Message]:
     """What the model of every turn is told first: the system text, which is the same from run to run, and the question.
@@ -85,7 +88,8 @@ class TakeTurn(Protocol):
 class Turns:
     """Takes turns until there is an answer.
 
-    The last turn that may make calls is followed by one that must answer; that answer is marked as incomplete.
+    The last turn that may make calls is followed by one that must answer; that answer is marked as incomplete. The last
+    is also the third in a row that brought nothing new: a model that is at a loss would go on and on.
 
     Args:
         means: what the run has.
@@ -97,6 +101,7 @@ class Turns:
         self._means = means
         self._joining = joining
         self._take = take
+        self._made: set[tuple[str, str]] = set()
 
     async def find_answer(self) -> None:
         """Take turns until there is an answer.
@@ -108,6 +113,7 @@ class Turns:
         most = books.limits.max_replans
         history = History()
         must_answer = mistaken = False
+        idle = 0
         while True:
             await execution.stop_reading()  # its tokens are counted when it ends
             turn = self._take(history.messages(), must_answer=must_answer, max_tokens=books.tokens_left())
@@ -127,7 +133,9 @@ class Turns:
             else:
                 history.add(turn.told())
             is_full = any(error.code == "too_many_tasks" for error in plan.errors)
-            must_answer = must_answer or is_full or (most is not None and plan.number > most)
+            idle = 0 if self._brought_news(plan) else idle + 1
+            is_last = most is not None and plan.number > most
+            must_answer = must_answer or is_full or is_last or idle == _MOST_IDLE
 
     async def _run(self, turn: Turn) -> Plan:
         """Have a turn taken, and its calls made."""
@@ -140,6 +148,17 @@ class Turns:
             plan = execution.plan  # it failed behind its answer
         await execution.settle()
         return plan
+
+    def _brought_news(self, plan: Plan) -> bool:
+        """Whether one of its calls was made, and not the same call as before of a tool that only reads."""
+        has_news = False
+        for task in self._means.execution.progress.tasks:
+            if task.plan != plan.number or not task.ready:
+                continue
+            key = call_key(task.tool, task.arguments_json)
+            has_news = has_news or key not in self._made or not self._means.tools[task.tool].read_only
+            self._made.add(key)
+        return has_news
 
 
 class Repetitions:
