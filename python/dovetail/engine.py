@@ -15,6 +15,7 @@ from dovetail.call import begin
 from dovetail.dialects import Dialects
 from dovetail.errors import UsageError
 from dovetail.gates import Gates
+from dovetail.joiner_prompt import JoinerPrompt
 from dovetail.journal import MemoryJournal
 from dovetail.life import Life
 from dovetail.limits import Limits
@@ -60,6 +61,7 @@ class Engine:
         examples: plans to learn from, each of which the plan machine reads first (see `Lessons`).
         example_selector: which examples the planner is shown; the two nearest to a question by their words if None.
         prompt: how the planner is asked: a `PlannerPrompt`, or the file of its template. As Dovetail does if None.
+        joiner_prompt: how the joiner is asked: a `JoinerPrompt`, or the file of its template. As Dovetail does if None.
         limits: the bounds of each run.
         prices: what models cost, by ``provider:name`` or a pattern of such: before the prices that Dovetail knows (see
             `dovetail.prices`).
@@ -92,6 +94,7 @@ class Engine:
         examples: Sequence[Example] | Lessons = (),
         example_selector: ExampleSelector | None = None,
         prompt: PlannerPrompt | str | Path | None = None,
+        joiner_prompt: JoinerPrompt | str | Path | None = None,
         limits: Limits | None = None,
         prices: Mapping[str, Price] | None = None,
         strategy: StrategyName = "compile",
@@ -123,6 +126,9 @@ class Engine:
             prompt = PlannerPrompt(prompt)
         self._planner = Planner(planner, self._tools, examples, show, prompt, example_selector)
         self._joiner = planner if joiner is None else self._open(joiner)
+        if not isinstance(joiner_prompt, JoinerPrompt):
+            joiner_prompt = JoinerPrompt(joiner_prompt)
+        self._joiner_prompt = joiner_prompt
         self._lives: set[Life] = set()
         self._gates = Gates(begin)
         self._dialects = Dialects()
@@ -219,6 +225,7 @@ class Engine:
             tools=current,
             planner=planner,
             joiner=joiner or model or self._joiner,
+            joiner_prompt=self._joiner_prompt,
             limits=(limits or self.limits).of(options.strategy),
             options=options,
             journal=journal,

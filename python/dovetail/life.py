@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from dovetail.dialects import Dialects
     from dovetail.gates import Gates
+    from dovetail.joiner_prompt import JoinerPrompt
     from dovetail.journal import MemoryJournal
     from dovetail.limits import Limits
     from dovetail.models.protocol import Model
@@ -46,6 +47,7 @@ class Life:
         tools: the tools that its plans may call.
         planner: what writes its plans.
         joiner: the model that joins outputs into an answer.
+        joiner_prompt: how that is asked.
         limits: its bounds.
         options: what is asked of it besides.
         journal: where its events go.
@@ -70,6 +72,7 @@ class Life:
         tools: ToolSet,
         planner: Planner,
         joiner: Model,
+        joiner_prompt: JoinerPrompt,
         limits: Limits,
         options: RunOptions,
         journal: MemoryJournal,
@@ -91,7 +94,7 @@ class Life:
         self._books = Books(journal, limits, prices)
         models = ToolModels(planner.model, dialects, self._books)
         self.execution = Execution(run_id, tools, models, self._books, gates, traceparent)
-        means = Means(question, options, tools, planner, joiner, dialects, self._books, self.execution)
+        means = Means(question, options, tools, planner, joiner, joiner_prompt, dialects, self._books, self.execution)
         self._strategy = STRATEGIES[options.strategy](means)
         self._task: asyncio.Task[None] | None = None
 

@@ -11,12 +11,11 @@ import pytest
 from pydantic import BaseModel, field_validator
 
 from dovetail import Engine, Limits, RunFailedError, UsageError
-from dovetail.errors import ModelError
 from dovetail.joiner import MAX_REPLY
-from dovetail.models.protocol import Completion, Grammar, GrammarDialect, Message, Usage
+from dovetail.models.protocol import Completion, Usage
 from dovetail.tools import tool
-from dovetail.v1 import Event, FailureReason
-from scripted import PATIENCE, Script, ScriptedModel, facts, finish, plan
+from dovetail.v1 import Event, FailureReason, ReplanRequested
+from scripted import PATIENCE, ScriptedModel, facts, finish, plan
 
 pytestmark = pytest.mark.anyio
 
@@ -89,7 +88,8 @@ async def test_an_answer_that_does_not_fit_is_asked_for_again_with_what_is_wrong
     [("8849 metres", "the answer is no JSON"), ('{"metres": 1, "x": 2}', "answer"), ("[1]", "answer: [1] is not")],
 )
 async def test_an_answer_that_does_not_fit_twice_fails_the_run_with_the_place(answer: str, wrong: str) -> None:
-    reason, message = failure(await run(ScriptedModel(TO_JOIN, finish(answer), finish(answer)), answer_schema=HEIGHT))
+    model = ScriptedModel(TO_JOIN, finish(answer), finish(answer))
+    reason, message = failure(await run(model, answer_schema=HEIGHT, limits=Limits(max_replans=0)))
     assert reason == FailureReason.FAILURE_REASON_ANSWER_INVALID
     assert message.startswith(f"the answer does not fit its schema: {wrong}")
 
@@ -100,6 +100,73 @@ async def test_an_output_that_the_plan_names_must_fit_too_and_else_the_joiner_ma
     unfit = ScriptedModel(plan('1. look("name")', "2. join($1)"), finish('{"metres":1}'))
     answered = facts(await run(unfit, answer_schema=HEIGHT), "run_answered")[0]
     assert (answered.answer, answered.answer_task) == ('{"metres":1}', 0)
+
+
+AGAIN = plan('4. look("height")', "5. join()")
+
+
+async def test_an_answer_that_does_not_fit_twice_leads_to_another_plan_that_is_told_what_is_wrong() -> None:
+    wrong = finish('{"metres": "high"}')
+    model = ScriptedModel(TO_JOIN, wrong, wrong, AGAIN, finish('{"metres": 8849}'))
+    events = await run(model, answer_schema=HEIGHT)
+    assert facts(events, "run_answered")[0].answer == '{"metres":8849}'
+    [replan] = facts(events, "replan_requested")
+    assert replan.cause == ReplanRequested.CAUSE_INVALID_ANSWER
+    assert replan.reason == 'the answer does not fit its schema: answer.metres: "high" is not of type "integer"'
+    assert replan.reason in model.asked[3][-1]["content"]
+
+
+async def test_an_answer_with_the_same_mistake_after_another_plan_fails_the_run() -> None:
+    wrong = finish('{"metres": "high"}')
+    model = ScriptedModel(TO_JOIN, wrong, wrong, AGAIN, wrong, wrong, AGAIN)
+    events = await run(model, answer_schema=HEIGHT, limits=Limits(max_replans=5))
+    assert failure(events)[0] == FailureReason.FAILURE_REASON_ANSWER_INVALID
+    assert len(facts(events, "replan_requested")) == 1
+
+
+async def test_an_answer_that_never_fits_uses_up_the_replans_and_fails_with_the_place() -> None:
+    replies = [[finish(f'{{"metres": "{try_}"}}')] * 2 for try_ in range(3)]
+    again = [AGAIN, plan('6. look("height")', "7. join()")]
+    model = ScriptedModel(TO_JOIN, *replies[0], again[0], *replies[1], again[1], *replies[2])
+    events = await run(model, answer_schema=HEIGHT, limits=Limits(max_replans=2))
+    reason, message = failure(events)
+    assert reason == FailureReason.FAILURE_REASON_ANSWER_INVALID
+    assert message == 'the answer does not fit its schema: answer.metres: "2" is not of type "integer"'
+    causes = [replan.cause for replan in facts(events, "replan_requested")]
+    assert causes == [ReplanRequested.CAUSE_INVALID_ANSWER] * 2
+
+
+async def test_a_replan_because_a_named_output_does_not_fit_says_what_is_wrong_with_it() -> None:
+    model = ScriptedModel(
+        plan('1. look("name")', "2. join($1)"),
+        "Thought: no.\nAction: Replan(look up the height)",
+        plan('3. look("height")', "4. join($3)"),
+    )
+    events = await run(model, answer_schema=HEIGHT)
+    assert facts(events, "run_answered")[0].answer == '{"metres":8849}'
+    [replan] = facts(events, "replan_requested")
+    assert replan.cause == ReplanRequested.CAUSE_INVALID_ANSWER
+    assert replan.reason == (
+        "the output that the plan named does not fit the schema of the answer: "
+        'answer.metres: "high" is not of type "integer"; look up the height'
+    )
+
+
+async def test_a_replan_that_the_joiner_asks_for_by_itself_is_the_joiners() -> None:
+    model = ScriptedModel(TO_JOIN, "Thought: no.\nAction: Replan(the height)", AGAIN, finish('{"metres": 1}'))
+    [replan] = facts(await run(model, answer_schema=HEIGHT), "replan_requested")
+    assert (replan.cause, replan.reason) == (ReplanRequested.CAUSE_JOINER, "the height")
+
+
+@pytest.mark.parametrize("reply", ['"Everest"', "Everest", "'Everest'"])
+async def test_an_answer_that_is_a_string_may_stand_in_quotes_or_without(reply: str) -> None:
+    events = await run(ScriptedModel(TO_JOIN, finish(reply)), answer_schema={"type": "string"})
+    assert facts(events, "run_answered")[0].answer == '"Everest"'
+
+
+async def test_escapes_of_an_answer_that_is_a_string_are_those_of_json() -> None:
+    events = await run(ScriptedModel(TO_JOIN, finish('"a \\"b\\" \\u00e9"')), answer_schema={"type": "string"})
+    assert json.loads(facts(events, "run_answered")[0].answer) == 'a "b" é'
 
 
 async def test_an_output_that_is_a_text_stays_json_where_a_schema_asks_for_a_string() -> None:
@@ -200,67 +267,6 @@ async def test_an_answer_by_schema_carries_its_citations_beside_it() -> None:
     assert 'answer.metres: "x" is not of type "integer"' in model.asked[2][-1]["content"]
 
 
-# Under a grammar ----------------------------------------------------------------------------------------------
-
-
-class Constrained(ScriptedModel):
-    """Takes grammars, and keeps them; refuses those in some notations."""
-
-    grammar_dialects: tuple[GrammarDialect, ...] = ("lark", "gbnf")
-
-    def __init__(self, *scripts: Script, refused: Sequence[str] = ()) -> None:
-        super().__init__(*scripts)
-        self.grammars: list[Grammar | None] = []
-        self._refused = refused
-
-    async def stream(
-        self,
-        messages: Sequence[Message],
-        *,
-        grammar: Grammar | None = None,
-        stop: Sequence[str] = (),
-        max_tokens: int | None = None,
-    ) -> AsyncGenerator[str | Completion, None]:
-        self.grammars.append(grammar)
-        if grammar is not None and grammar.dialect in self._refused:
-            raise ModelError(FailureReason.FAILURE_REASON_MODEL_GRAMMAR_REFUSED, "400: no such rule")
-        async for piece in super().stream(messages, stop=stop, max_tokens=max_tokens):
-            yield piece
-
-
-async def test_the_verdict_is_constrained_where_the_joiner_takes_a_grammar() -> None:
-    joiner = Constrained(finish("x"))
-    await run(ScriptedModel(TO_JOIN), joiner=joiner)
-    grammar = joiner.grammars[0]
-    assert grammar is not None
-    assert grammar.dialect == "lark"
-    assert "Replan(" in grammar.text
-
-
-async def test_a_joiner_that_must_answer_cannot_write_replan() -> None:
-    joiner = Constrained("Action: Replan(more)", finish("x"))
-    model = ScriptedModel(TO_JOIN)
-    await run(model, joiner=joiner, limits=Limits(max_replans=0))
-    assert ["Replan(" in grammar.text for grammar in joiner.grammars if grammar] == [True, False]
-
-
-async def test_the_answer_is_constrained_by_its_schema() -> None:
-    joiner = Constrained(finish('{"metres":1}'))
-    await run(ScriptedModel(TO_JOIN), joiner=joiner, answer_schema=HEIGHT)
-    assert joiner.grammars[0] is not None
-    assert "metres" in joiner.grammars[0].text
-
-
-async def test_a_joiner_that_refuses_the_grammar_is_asked_in_its_next_notation_and_remembered() -> None:
-    joiner = Constrained(finish("x"), finish("y"), finish("z"), finish("z"), refused=["lark", "gbnf"])
-    async with asyncio.timeout(PATIENCE):
-        async with Engine([look], ScriptedModel(TO_JOIN, TO_JOIN), joiner=joiner) as engine:
-            first = await engine.start("how high?").answer()
-            await engine.start("how high?").answer()
-    assert first == "x"
-    assert [grammar and grammar.dialect for grammar in joiner.grammars] == ["lark", "gbnf", None, None]
-
-
 # Replies that keep no form ------------------------------------------------------------------------------------
 
 
@@ -277,9 +283,22 @@ async def test_a_reply_that_gives_no_verdict_is_an_answer(reply: str, answer: st
     assert facts(await run(ScriptedModel(TO_JOIN, reply)), "run_answered")[0].answer == answer
 
 
-@pytest.mark.parametrize("reply", ["", "   \n", "Action: Finish()"])
-async def test_a_reply_without_any_answer_fails_the_run(reply: str) -> None:
-    reason, message = failure(await run(ScriptedModel(TO_JOIN, reply)))
+EMPTY = ["", "   \n", "Action: Finish()", '{"action": "finish", "answer": null}']
+
+
+@pytest.mark.parametrize("reply", EMPTY)
+async def test_a_reply_without_any_answer_is_asked_for_again(reply: str) -> None:
+    model = ScriptedModel(TO_JOIN, reply, finish("8,849 m"))
+    events = await run(model)
+    assert facts(events, "run_answered")[0].answer == "8,849 m"
+    assert model.asked[2][-1]["content"] == "There is no answer in that. Reply again, with Finish."
+    assert model.asked[2][:-2] == model.asked[1]
+    assert len(facts(events, "join_started")) == 2
+
+
+@pytest.mark.parametrize("reply", EMPTY)
+async def test_two_replies_without_any_answer_fail_the_run(reply: str) -> None:
+    reason, message = failure(await run(ScriptedModel(TO_JOIN, reply, reply)))
     assert (reason, message) == (
         FailureReason.FAILURE_REASON_EMPTY_PLAN,
         "the joiner scripted:model wrote no answer",
@@ -315,6 +334,7 @@ async def test_a_joiner_that_repeats_itself_for_ever_is_stopped() -> None:
 
 async def test_a_failed_answer_is_raised_with_its_reason() -> None:
     async with asyncio.timeout(PATIENCE):
-        async with Engine([look], ScriptedModel(TO_JOIN, finish("x"), finish("x")), answer_schema=HEIGHT) as engine:
+        model, limits = ScriptedModel(TO_JOIN, finish("x"), finish("x")), Limits(max_replans=0)
+        async with Engine([look], model, answer_schema=HEIGHT, limits=limits) as engine:
             with pytest.raises(RunFailedError, match="does not fit its schema"):
                 await engine.start("how high?").answer()

@@ -1,13 +1,14 @@
-"""The grammar of a joiner's reply: two lines, of which a small model cannot break the form."""
+"""The grammar of a joiner's reply: two lines, or JSON, of which a small model cannot break the form."""
 
 from __future__ import annotations
 
 import json
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dovetail.errors import UsageError
+from dovetail.grammar.answer_form import answer_form
 from dovetail.grammar.bnf import to_bnf
 from dovetail.grammar.compilation import fault_in
 from dovetail.grammar.expression import (
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_LINE", "REPLY_DIALECTS", "finish", "reply_grammar"]
 
-REPLY_DIALECTS: Final[tuple[GrammarDialect, ...]] = ("gbnf", "ebnf", "lark")
+REPLY_DIALECTS: Final[tuple[GrammarDialect, ...]] = ("gbnf", "ebnf", "lark", "json_schema")
 """The notations in which it is written."""
 
 MAX_LINE: Final = 300
@@ -55,13 +56,16 @@ def reply_grammar(dialect: GrammarDialect, *, must_answer: bool = False, answer_
     """The grammar of a joiner's reply.
 
     Args:
-        dialect: the notation, one of `REPLY_DIALECTS`.
+        dialect: the notation, one of `REPLY_DIALECTS`. In ``json_schema`` it is that of a reply in JSON, ``{"thought":
+            …, "action": "finish" | "replan", "answer": …, "reason": …}``, in the subset that strict modes take.
         must_answer: whether it cannot ask for another plan.
         answer_schema: the JSON Schema that the answer must fit, as text; empty for an answer in words.
 
     Raises:
         UsageError: no value can be written that fits the schema, or the grammar does not compile.
     """
+    if dialect == "json_schema":
+        return _compiled(Grammar(dialect, json.dumps(_schema(answer_schema, must_answer=must_answer))))
     rules = Rules()
     rules.define("root", EMPTY)  # which stands first
     line = Repeat(LINE, 1, MAX_LINE)
@@ -70,7 +74,10 @@ def reply_grammar(dialect: GrammarDialect, *, must_answer: bool = False, answer_
     verdict = finishing if must_answer else choice([finishing, replan])
     rules.define("root", series(Literal("Thought: "), line, Literal("\nAction: "), verdict))
     define_terminals(rules, _MAX_STRING)
-    grammar = Grammar(dialect, to_lark(rules) if dialect == "lark" else to_bnf(rules))
+    return _compiled(Grammar(dialect, to_lark(rules) if dialect == "lark" else to_bnf(rules)))
+
+
+def _compiled(grammar: Grammar) -> Grammar:
     if (fault := fault_in(grammar)) is not None:
         raise UsageError(f"the grammar of the answer does not compile: {fault}")
     return grammar
@@ -92,6 +99,23 @@ def finish(rules: Rules, answer_schema: str, max_string: int = _MAX_STRING) -> E
 
 
 _ON_A_LINE: Final = Characters((("(", ")"), ("\0", "\x1f"), ("\x7f", "\x7f")), negated=True)
+
+
+def _schema(answer_schema: str, *, must_answer: bool) -> dict[str, Any]:
+    # The action comes first: whether an answer is to be shown while it is written, it says.
+    answer = answer_form(answer_schema).schema
+    properties: dict[str, Any] = {
+        "thought": {"type": "string"},
+        "action": {"type": "string", "enum": ["finish"] if must_answer else ["finish", "replan"]},
+        "answer": answer if must_answer else {"anyOf": [*answer.get("anyOf", [answer]), {"type": "null"}]},
+        "reason": {"type": "null"} if must_answer else {"type": ["string", "null"]},
+    }
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 def _words(rules: Rules) -> Name:

@@ -42,7 +42,6 @@ class Compile:
             StoppedError: there is no answer.
         """
         execution, books = self._means.execution, self._means.books
-        most = books.limits.max_replans
         want: Want | None = None
         while True:
             plan = await self._planning.plan(want)
@@ -52,10 +51,10 @@ class Compile:
                 await execution.settle()
                 if plan.shortfall is None and self._joining.take_named():
                     return
-                want = self._wanted(plan) or await self._join()
+                want = self._wanted(plan) or await self._joining.join(may_replan=self._may_replan(plan))
                 if want is None:
                     return
-            if self._repairs.vain or (most is not None and plan.number > most):
+            if not self._may_replan(plan):
                 break
             self._told.update(task.task_id for task in execution.progress.tasks if task.failure is not None)
             books.record("replan_requested", plan=plan.number, reason=want.reason, cause=want.cause)
@@ -78,9 +77,9 @@ class Compile:
         ]
         return Want(bounded("; ".join(failed), _MOST_REASON), ReplanRequested.CAUSE_FAILED_TASKS) if failed else None
 
-    async def _join(self) -> Want | None:
-        reason = await self._joining.join()
-        return None if reason is None else Want(reason, ReplanRequested.CAUSE_JOINER)
+    def _may_replan(self, plan: Plan) -> bool:
+        most = self._means.books.limits.max_replans
+        return not self._repairs.vain and (most is None or plan.number <= most)
 
     async def _answer_from_what_is_known(self, plan: Plan, want: Want) -> None:
         """No further plan may follow."""

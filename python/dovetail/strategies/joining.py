@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
+import json
 import re
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from dovetail import _core
 from dovetail.answer_schema import AnswerError, member_text
 from dovetail.books import StoppedError
 from dovetail.constrained import ConstrainedCall
+from dovetail.failure_text import bounded
+from dovetail.grammar.answer_form import answer_form
 from dovetail.grammar.reply import REPLY_DIALECTS, reply_grammar
 from dovetail.joiner import ask_joiner
-from dovetail.joiner_prompt import joiner_messages, mistaken_answer
-from dovetail.v1 import FailureReason, Purpose
+from dovetail.joiner_prompt import mistaken_answer, nothing_said
+from dovetail.strategies.planning import Want
+from dovetail.v1 import FailureReason, Purpose, ReplanRequested
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from dovetail.answer_schema import AnswerSchema
+    from dovetail.joiner_prompt import ReplyForm
     from dovetail.models.protocol import GrammarDialect, Message
     from dovetail.strategies.strategy import Means
 
 __all__ = ["Joining"]
 
+_TRIES: Final = 2
+_MOST_REASON: Final = 1_000
 _CITATION: Final = re.compile(r"\[(\d{1,9}(?:\s*,\s*\d{1,9})*)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """What a joiner replied."""
+
+    form: ReplyForm
+    """How it was to reply."""
+    reason: str | None
+    """Why it wants another plan; None if it answers."""
+    answer: str
+    """Its answer, as it stood in the reply; empty for none."""
+    wrong: str | None
+    """Why the answer cannot be taken; None if it was."""
 
 
 class Joining:
@@ -37,12 +61,15 @@ class Joining:
         schema = means.options.answer_schema
         # The answer as it is asked for: with the tasks that it cites beside it, if it is no text.
         self._schema = schema.with_citations() if schema is not None and means.options.cite else schema
-        # What is wrong with the answer that was read last.
-        self._wrong: str | None = None
+        # What is wrong with the output that the latest plan named.
+        self._unfit: str | None = None
+        # What was wrong with the answers because of which there was another plan.
+        self._told: set[str] = set()
 
     def take_named(self) -> bool:
         """Answer with the output that the plan named, if it is there and fits the schema; it costs no model call."""
         means = self._means
+        self._unfit = None
         answer = means.execution.answer()
         if answer is None:
             return False
@@ -51,54 +78,63 @@ class Joining:
             try:
                 text = schema.check(answer.json)
             except AnswerError as error:
-                self._wrong = str(error)
+                self._unfit = f"the output that the plan named does not fit the schema of the answer: {error}"
                 return False
         cited = [answer.task_id] if means.options.cite and answer.task_id is not None else []
         means.books.record("run_answered", answer=text, answer_task=answer.task_id, cited_tasks=cited)
         return True
 
-    async def join(self, *, must_answer: bool = False) -> str | None:
+    async def join(self, *, may_replan: bool = False, must_answer: bool = False) -> Want | None:
         """Have the outputs joined into an answer.
 
         Args:
+            may_replan: whether there may be another plan if the answer does not fit its schema.
             must_answer: whether no further plan is possible; the answer is then marked as incomplete.
 
         Returns:
-            Why another plan is needed, if the joiner says so.
+            Why another plan is needed: because the joiner says so, or because what it answers does not fit.
 
         Raises:
             StoppedError: the joiner failed or wrote no answer, or its answer does not fit the schema, twice.
         """
         means = self._means
-        execution, books, joiner = means.execution, means.books, means.joiner
-        if books.budgeted:
-            await execution.stop_reading()  # the planner's tokens are counted when it ends
-        number = execution.plan.number
-        messages = joiner_messages(
-            means.question,
-            execution.progress.observations(),
-            must_answer=must_answer,
-            answer_schema=self.schema,
-            cite=means.options.cite,
-            notes=means.options.notes,
-        )
-        tries = 1 if self._schema is None else 2
-        for tried in range(1, tries + 1):
-            self._wrong = None
-            max_tokens = books.tokens_left()
-            books.record("join_started", plan=number, model=joiner.name)
-            verdict = await self._ask(messages, must_answer=must_answer, max_tokens=max_tokens)
-            if verdict.kind == "replan":
-                return verdict.text or "the joiner gave no reason"
-            if self._wrong is None:
+        if means.books.budgeted:
+            await means.execution.stop_reading()  # the planner's tokens are counted when it ends
+        reply: _Reply | None = None
+        for _ in range(_TRIES):
+            max_tokens = means.books.tokens_left()
+            means.books.record("join_started", plan=means.execution.plan.number, model=means.joiner.name)
+            reply = await self._ask(reply, must_answer=must_answer, max_tokens=max_tokens)
+            if reply.reason is not None:
+                return self._wanted(reply.reason)
+            if reply.wrong is None:
                 return None
-            if tried < tries:
-                messages = [*messages, *mistaken_answer(verdict.text, self._wrong)]
-        message = f"the answer does not fit its schema: {self._wrong}"
-        raise StoppedError(FailureReason.FAILURE_REASON_ANSWER_INVALID, message)
+        if reply is None or not reply.answer:
+            message = f"the joiner {means.joiner.name} wrote no answer"
+            raise StoppedError(FailureReason.FAILURE_REASON_EMPTY_PLAN, message)
+        message = f"the answer does not fit its schema: {reply.wrong}"
+        if not may_replan or message in self._told:
+            raise StoppedError(FailureReason.FAILURE_REASON_ANSWER_INVALID, message)
+        self._told.add(message)
+        return Want(bounded(message, _MOST_REASON), ReplanRequested.CAUSE_INVALID_ANSWER)
 
-    async def _ask(self, messages: list[Message], *, must_answer: bool, max_tokens: int | None) -> _core.Verdict:
-        """Ask in the notations that the joiner takes grammars in, in the end without one."""
+    def _wanted(self, reason: str) -> Want:
+        """The joiner asks for another plan."""
+        if self._unfit is None:
+            return Want(reason, ReplanRequested.CAUSE_JOINER)
+        return Want(bounded(f"{self._unfit}; {reason}", _MOST_REASON), ReplanRequested.CAUSE_INVALID_ANSWER)
+
+    async def _ask(self, before: _Reply | None, *, must_answer: bool, max_tokens: int | None) -> _Reply:
+        """Ask in the notations that the joiner takes grammars in, in the end without one.
+
+        Args:
+            before: what it replied before, if that cannot be taken.
+            must_answer: whether no further plan is possible.
+            max_tokens: how many tokens it may write.
+
+        Raises:
+            StoppedError: the joiner failed.
+        """
         means = self._means
         asked = ConstrainedCall(
             means.books,
@@ -109,34 +145,60 @@ class Joining:
             written=REPLY_DIALECTS,
             about=(self.schema, must_answer),
         )
+        wrong: str | None = "there is none"
 
         async def ask(dialect: GrammarDialect | None) -> AsyncGenerator[str, None]:
             grammar = None
             if dialect is not None:
                 # A schema of which no grammar can be written is checked all the same.
                 grammar = reply_grammar(dialect, must_answer=must_answer, answer_schema=self.schema)
+            messages = self._messages(before, self._form(dialect), must_answer=must_answer)
             return asked.call.stream(messages, grammar=grammar, max_tokens=max_tokens)
 
         def hear(step: _core.ReplyStep) -> None:
+            nonlocal wrong
             if isinstance(step, _core.AnswerPiece):
                 # One that may turn out not to fit is told once it is whole.
                 if self._schema is None:
                     means.books.record("answer_text", text=step.text)
             elif isinstance(step, _core.Verdict) and step.kind == "finish" and step.text:
-                incomplete = must_answer or (step.mended and asked.call.cut_off)
-                self._wrong = self.take(step.text, incomplete=incomplete)
+                is_json = self._schema is not None and asked.dialect == "json_schema"
+                answer = answer_form(self.schema).json(step.text) if is_json else step.text
+                wrong = self.take(answer, incomplete=must_answer or (step.mended and asked.call.cut_off))
 
         try:
             verdict = await ask_joiner(asked, ask, on_step=hear)
         finally:
             means.books.model_call_ended(asked.call)
-        failure = asked.call.failure
-        if verdict is None and failure is not None:
-            raise StoppedError(failure.reason, failure.message)
-        if verdict is not None and (verdict.kind == "replan" or verdict.text):
-            return verdict
-        message = f"the joiner {means.joiner.name} wrote no answer"
-        raise StoppedError(FailureReason.FAILURE_REASON_EMPTY_PLAN, message)
+        if verdict is None:
+            failure = asked.call.failure
+            if failure is not None:
+                raise StoppedError(failure.reason, failure.message)
+            return _Reply(self._form(asked.dialect), None, "", wrong)
+        reason = (verdict.text or "the joiner gave no reason") if verdict.kind == "replan" else None
+        return _Reply(self._form(asked.dialect), reason, verdict.text, wrong)
+
+    def _form(self, dialect: GrammarDialect | None) -> ReplyForm:
+        if dialect != "json_schema":
+            return "lines"
+        return "quoted" if self._schema is not None and answer_form(self.schema).is_quoted else "json"
+
+    def _messages(self, before: _Reply | None, form: ReplyForm, *, must_answer: bool) -> list[Message]:
+        means = self._means
+        messages = means.joiner_prompt.messages(
+            means.question,
+            means.execution.progress.observations(),
+            form=form,
+            must_answer=must_answer,
+            answer_schema=self.schema,
+            cite=means.options.cite,
+            notes=means.options.notes,
+        )
+        if before is None:
+            return messages
+        if not before.answer or before.wrong is None:
+            return [*messages, *nothing_said(form)]
+        return [*messages, *mistaken_answer(before.answer, before.wrong, form)]
 
     @property
     def schema(self) -> str:
@@ -154,7 +216,7 @@ class Joining:
             self._answer(text, incomplete=incomplete, cited=self._cited(_cited_in(text)) if options.cite else [])
             return None
         try:
-            text = self._schema.check(text)
+            text = _checked(self._schema, text)
             cited = []
             if options.cite:
                 beside: dict[str, Any] = self._schema.read(text)
@@ -174,6 +236,21 @@ class Joining:
     def _cited(self, task_ids: list[int]) -> list[int]:
         """Those of the tasks that there are, ascending."""
         return sorted({task_id for task_id in task_ids if self._means.execution.progress.task(task_id) is not None})
+
+
+def _checked(schema: AnswerSchema, text: str) -> str:
+    """The answer as compact JSON. Of a string, the reader of replies has taken the quotes off.
+
+    Raises:
+        AnswerError: it does not fit.
+    """
+    try:
+        return schema.check(text)
+    except AnswerError:
+        for quoted in (f'"{text}"', json.dumps(text, ensure_ascii=False)):
+            with suppress(AnswerError):
+                return schema.check(quoted)
+        raise
 
 
 def _cited_in(text: str) -> list[int]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from dovetail.books import Books
     from dovetail.dialects import Dialects
     from dovetail.execution import Execution
+    from dovetail.joiner_prompt import JoinerPrompt
     from dovetail.models.protocol import Model
     from dovetail.planner import Planner
     from dovetail.run_options import RunOptions
@@ -37,6 +38,8 @@ class Means:
     """What writes plans; its model takes turns."""
     joiner: Model
     """The model that joins outputs into an answer."""
+    joiner_prompt: JoinerPrompt
+    """How that is asked."""
     dialects: Dialects
     """Which grammars its models take."""
     books: Books
