@@ -16,6 +16,7 @@ __all__ = [
     "ToolSet",
     "Unreachable",
     "Verdict",
+    "plan_in_json",
 ]
 
 @final
@@ -86,6 +87,24 @@ class Machine:
 
     def answer(self) -> str | None:
         """The answer that the latest plan named with ``join($n)``, as JSON; None if it named none or has none yet."""
+
+def plan_in_json(tools: ToolSet, plan: str, *, earlier: str = "", thought: bool = True) -> str:
+    """A plan that stands in lines, as the plan in JSON that the machine reads as the same tasks, on one line.
+
+    Keys come in the order of the strict schema of plans. What is optional and not given is null there, as that schema
+    demands; where null is a value like others, it is the default.
+
+    Args:
+        tools: the tools that the plan calls.
+        plan: the plan in lines.
+        earlier: calls of an earlier plan, in lines, from which the ids go on and to which the plan may refer. They are
+            not in the result.
+        thought: whether the plan's thought, if it has one, is in the result.
+
+    Raises:
+        ValueError: one of the plans has an error, or holds something that JSON cannot say; the message names line and
+            column.
+    """
 
 @final
 class Thought:

@@ -4,11 +4,13 @@
 //! Text flows one way: bytes ([`utf8`]) → thoughts and calls ([`scanner`], [`head`]), or the parts of a plan in JSON, these cut into tokens ([`lexer`],
 //! [`token`]) → arguments with references ([`arguments`], [`literal`], [`reference`], [`template`]) → tasks and their edges
 //! ([`machine`], [`binding`], [`graph`]), checked against the tools' schemas ([`toolset`]). Two further readers stand beside
-//! it: of a joiner's reply ([`reply`]) and of the bytes of a model's stream ([`sse`]).
+//! it: of a joiner's reply ([`reply`]) and of the bytes of a model's stream ([`sse`]). A plan in lines is written in JSON by
+//! [`form`].
 
 mod arguments;
 mod binding;
 mod escape;
+pub mod form;
 mod graph;
 mod head;
 mod lexer;

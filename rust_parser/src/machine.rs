@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use self::plan::Plan;
 use crate::binding::bind_arguments;
+use crate::form::KeptTask;
 use crate::graph::{Graph, Refused};
 use crate::position::Position;
 use crate::scanner::{Item, Scanner};
 use crate::slips;
 use crate::step::{Code, Diagnostic, Step, TaskId};
-use crate::template::{Binder, Template};
+use crate::template::{Binder, Reference, Template};
 use crate::toolset::ToolSet;
 use crate::utf8::Utf8Decoder;
 
@@ -30,6 +31,8 @@ pub struct Machine {
     next_id: TaskId,
     plan: Plan,
     steps: Vec<Step>,
+    /// The tasks as they were written, if they are wanted.
+    kept: Option<Vec<KeptTask>>,
 }
 
 impl Machine {
@@ -45,6 +48,7 @@ impl Machine {
             next_id: 1,
             plan: Plan::default(),
             steps: Vec::new(),
+            kept: None,
         }
     }
 
@@ -150,6 +154,20 @@ impl Machine {
         }
         let value = Binder::new(&self.graph).bind(Template::Reference(reference.clone())).ok()?;
         Some(value.to_string())
+    }
+
+    /// From now on, tasks are kept as they are written.
+    pub(crate) fn keep_tasks(&mut self) {
+        self.kept = Some(Vec::new());
+    }
+
+    pub(crate) fn take_kept_tasks(&mut self) -> Vec<KeptTask> {
+        self.kept.take().unwrap_or_default()
+    }
+
+    /// What the latest plan names as its answer.
+    pub(crate) fn joined(&self) -> Option<&Reference> {
+        self.plan.answer.as_ref()
     }
 
     fn say(&mut self, code: Code, position: Position, message: impl Into<String>, task_id: Option<TaskId>) {

@@ -10,7 +10,7 @@ use pyo3::types::{PyList, PyString};
 use crate::reply::{ReplyReader, ReplyStep, VerdictKind};
 use crate::sse::{self, SseDecoder};
 use crate::step::{self, TaskId};
-use crate::{machine, toolset};
+use crate::{form, machine, toolset};
 
 /// Text, or the bytes of text.
 enum Text {
@@ -112,6 +112,12 @@ impl Machine {
     fn answer(&self) -> Option<String> {
         self.0.answer()
     }
+}
+
+#[pyfunction]
+#[pyo3(signature = (tools, plan, *, earlier = "", thought = true))]
+fn plan_in_json(tools: &ToolSet, plan: &str, earlier: &str, thought: bool) -> PyResult<String> {
+    form::plan_in_json(&tools.0, plan, earlier, thought).map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
 #[pyclass(frozen, module = "dovetail._core", get_all)]
@@ -310,6 +316,6 @@ mod _core {
     #[pymodule_export]
     use super::{
         AnswerPiece, Closed, Diagnostic, Machine, Planned, PyReplyReader, PySseDecoder, Ready, Thought, ToolCall,
-        ToolSet, Unreachable, Verdict,
+        ToolSet, Unreachable, Verdict, plan_in_json,
     };
 }

@@ -222,6 +222,31 @@ mod tests {
     }
 
     #[test]
+    fn brackets_in_the_strings_of_an_answer_in_json_close_nothing() {
+        for answer in [
+            r#"{"a": "x) y", "(": ["\")", ":)"], "b": [1]}"#,
+            r#"["(", {"a": "rose (2020"}]"#,
+            r#"{"quoted": "he said \"so :)\" (twice"}"#,
+            r#"{"path": "C:\\", "b": ")"}"#,
+        ] {
+            for brackets in [("(", ")"), ("[", "]")] {
+                let mut reader = ReplyReader::new();
+                let mut steps = reader.feed(&format!("Action: Finish{}{answer}{} and more", brackets.0, brackets.1));
+                steps.extend(reader.finish());
+                assert_eq!(steps.last(), Some(&verdict(answer, false)));
+            }
+        }
+    }
+
+    #[test]
+    fn what_only_begins_as_json_ends_at_its_bracket() {
+        let mut reader = ReplyReader::new();
+        let mut steps = reader.feed("Action: Finish([1] a pipe of 6\" (or more))\nObservation: none");
+        steps.extend(reader.finish());
+        assert_eq!(steps.last(), Some(&verdict("[1] a pipe of 6\" (or more)", false)));
+    }
+
+    #[test]
     fn the_end_gives_one_verdict() {
         let mut reader = ReplyReader::new();
         assert_eq!(reader.finish(), [verdict("", true)]);

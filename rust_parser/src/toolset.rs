@@ -1,5 +1,6 @@
 //! The tools that a plan may call, their schemas compiled once.
 
+mod complete;
 mod nulls;
 mod place;
 

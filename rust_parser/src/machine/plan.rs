@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Machine;
 use crate::arguments::{Argument, ReadArguments, Remark, read_arguments};
 use crate::binding::{assign, check, dependencies, unknown_tool};
+use crate::form::KeptTask;
 use crate::graph::Added;
 use crate::position::{Locator, Position};
 use crate::scanner::CallEnd;
@@ -132,6 +133,9 @@ impl Machine {
         let found = tools.get(&name);
         self.steps.push(Step::Planned { task_id: id, tool: name, depends_on: depends_on.clone(), position });
         self.steps.extend(hints.into_iter().map(Step::Diagnostic));
+        if let (Some(kept), Ok(arguments), Some((tool, _))) = (&mut self.kept, &arguments, found) {
+            kept.push(KeptTask { id, tool, position, arguments: arguments.clone() });
+        }
         let checked = arguments.and_then(|arguments| match found {
             Some((index, tool)) => check(tool, arguments, depends_on.is_empty()).map(|arguments| (index, arguments)),
             None => Err(unknown_tool("", &tools)),

@@ -30,8 +30,33 @@ pub(super) struct Body {
     solid: usize,
     depth: usize,
     quoted: bool,
-    /// Where a quoted body would end if its quote turns out to be part of the answer.
+    /// Where the body would end if the quotes in it turned out to be a part of the answer.
     balanced: Option<usize>,
+    /// Of a body that looks like JSON: brackets in its strings close nothing.
+    strings: Option<Strings>,
+}
+
+/// Where the strings of a body in JSON are.
+#[derive(Debug, Default)]
+struct Strings {
+    inside: bool,
+    escaped: bool,
+    /// How deep the brackets nest, those in strings among them.
+    depth: usize,
+}
+
+impl Strings {
+    /// Whether a character is a part of a string.
+    fn take(&mut self, character: char) -> bool {
+        let was_inside = self.inside;
+        if was_inside {
+            self.inside = self.escaped || character != '"';
+            self.escaped = character == '\\' && !self.escaped;
+        } else {
+            self.inside = character == '"';
+        }
+        was_inside
+    }
 }
 
 const QUOTES: [(&str, &str); 6] =
@@ -39,7 +64,7 @@ const QUOTES: [(&str, &str); 6] =
 
 impl Body {
     pub(super) fn new(kind: VerdictKind, bracket: Bracket) -> Self {
-        Self { kind, bracket, text: String::new(), solid: 0, given: 0, depth: 0, quoted: false, balanced: None }
+        Self { kind, bracket, text: String::new(), solid: 0, given: 0, depth: 0, quoted: false, balanced: None, strings: None }
     }
 
     /// Reads up to the end of the body, if it is in this text.
@@ -50,12 +75,17 @@ impl Body {
             Bracket::Line => ('\n', '\n'),
         };
         for character in text.chars() {
+            let in_string = self.strings.as_mut().is_some_and(|strings| strings.take(character));
             if character == close {
-                if let Some(end) = self.close() {
+                self.close_loosely();
+                if !in_string && let Some(end) = self.close() {
                     return Some(end);
                 }
             } else if character == open {
-                self.depth += 1;
+                self.depth += usize::from(!in_string);
+                if let Some(strings) = &mut self.strings {
+                    strings.depth += 1;
+                }
             }
             self.push(character);
         }
@@ -65,7 +95,7 @@ impl Body {
     /// The answer that is certain and has not been given yet.
     pub(super) fn piece(&mut self) -> Option<String> {
         // Whether the opening quote belongs to the answer is known only at its end.
-        if self.quoted || self.kind == VerdictKind::Replan || self.given == self.solid {
+        if self.quoted || self.kind == VerdictKind::Replan || self.balanced.is_some() || self.given == self.solid {
             return None;
         }
         let piece = self.text.get(self.given..self.solid)?.to_owned();
@@ -86,10 +116,24 @@ impl Body {
                 return;
             }
             self.quoted = self.bracket != Bracket::Line && matches!(character, '"' | '\'' | '“' | '‘');
+            if self.bracket != Bracket::Line && matches!(character, '{' | '[') {
+                let depth = usize::from(self.depth > 0);
+                self.strings = Some(Strings { depth, ..Strings::default() });
+            }
         }
         self.text.push(character);
         if !space {
             self.solid = self.text.len();
+        }
+    }
+
+    /// A bracket closes that may stand in a string, or in what only looks like one.
+    fn close_loosely(&mut self) {
+        if let Some(strings) = &mut self.strings {
+            if strings.depth == 0 {
+                self.balanced.get_or_insert(self.solid);
+            }
+            strings.depth = strings.depth.saturating_sub(1);
         }
     }
 

@@ -68,7 +68,7 @@ impl Tool {
     }
 
     /// All schemas that speak of what stands in `places`. Of several kinds of objects it is the one with these keys.
-    fn records<'s>(&'s self, places: &[&'s Value], keys: &[&str]) -> Vec<&'s Value> {
+    pub(super) fn records<'s>(&'s self, places: &[&'s Value], keys: &[&str]) -> Vec<&'s Value> {
         let mut records: Vec<&Value> = Vec::new();
         let mut rest: Vec<&Value> = places.to_vec();
         while let Some(place) = rest.pop().filter(|_| records.len() < MOST_PLACES) {
@@ -81,7 +81,7 @@ impl Tool {
         records
     }
 
-    fn is_unwanted_in(&self, records: &[&Value], key: &str) -> bool {
+    pub(super) fn is_unwanted_in(&self, records: &[&Value], key: &str) -> bool {
         let is_required = |record: &&Value| {
             let required = record.get("required").and_then(Value::as_array);
             required.is_some_and(|names| names.iter().any(|name| name == key))
@@ -130,12 +130,18 @@ fn is_null(template: &Template) -> bool {
 }
 
 /// The places of a member in the schemas that speak of its object.
-fn member_places<'s>(records: &[&'s Value], key: &str) -> Vec<&'s Value> {
+pub(super) fn member_places<'s>(records: &[&'s Value], key: &str) -> Vec<&'s Value> {
     let place = |record: &&'s Value| {
         let known = record.get("properties").and_then(|properties| properties.get(key));
         known.or_else(|| record.get("additionalProperties").filter(|other| other.is_object()))
     };
     records.iter().filter_map(place).collect()
+}
+
+/// Whether what a place requires `is_there`.
+pub(super) fn has_required(place: &Value, is_there: &impl Fn(&str) -> bool) -> bool {
+    let required = place.get("required").and_then(Value::as_array);
+    required.into_iter().flatten().filter_map(Value::as_str).all(is_there)
 }
 
 fn has_keys(place: &Value, keys: &[&str]) -> bool {
