@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, TomlConfigSettingsSource
 
 from dovetail.errors import UsageError
+from dovetail.toml_file import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,10 +87,6 @@ class LayeredSettings(BaseSettings):
             raise UsageError(
                 cls._explained(error.errors(include_url=False, include_input=False)[0], given, file)
             ) from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{file}: the file cannot be read: {error}") from error
-        except tomllib.TOMLDecodeError as error:
-            raise UsageError(f"{file}: the file is no TOML: {error}") from error
 
     @classmethod
     def settings_customise_sources(
@@ -157,7 +153,7 @@ class _FileSource(TomlConfigSettingsSource):
         super().__init__(settings, file)
 
     def _read_file(self, file_path: Path | Traversable) -> dict[str, Any]:
-        content = super()._read_file(file_path)
+        content = read_toml(str(file_path))
         if self._table is None:
             content = {name: value for name, value in content.items() if name not in _TABLES}
         else:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-import tomllib
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from typing import TYPE_CHECKING, Any
 
 from dovetail.errors import UsageError
+from dovetail.toml_file import read_toml
 from dovetail.tool_names import ToolFilter
 from dovetail_server.log import server_log
 
@@ -114,12 +114,7 @@ def read_tokens(path: Path) -> dict[str, _Token]:
     Raises:
         UsageError: it cannot be read, or an entry cannot be used.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: the tokens cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: the file is no TOML: {error}") from error
+    content = read_toml(path)
     entries = content.pop("token", [])
     if content or not isinstance(entries, list):
         raise UsageError(

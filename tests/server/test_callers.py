@@ -156,5 +156,5 @@ def test_at_the_start_a_file_that_cannot_be_used_is_an_error_that_names_the_entr
 
 
 def test_at_the_start_a_missing_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"none\.toml: the tokens cannot be read"):
+    with pytest.raises(UsageError, match=r"none\.toml: the file cannot be read: No such file"):
         TokenFile(tmp_path / "none.toml")

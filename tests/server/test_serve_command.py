@@ -205,7 +205,7 @@ def test_a_log_that_is_asked_to_tells_what_runs_were_about(tmp_path: Path) -> No
         (("--tls-key", "k"), "TLS needs a certificate and its key; add --tls-certificate"),
         (("--config", "none.toml"), "none.toml: the file cannot be read"),
         (("--listen", "0.0.0.0:0"), "0.0.0.0:0 can be reached from other machines"),
-        (("--tokens", "none.toml"), "none.toml: the tokens cannot be read"),
+        (("--tokens", "none.toml"), "none.toml: the file cannot be read: No such file"),
         (("--tools", "nothing.py"), "tools nothing.py: "),
         ((), "no model is given; add --model"),
     ],

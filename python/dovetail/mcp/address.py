@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-import tomllib
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from dovetail.errors import UsageError
+from dovetail.toml_file import read_toml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,13 +94,7 @@ def read_addresses(file: Path) -> list[McpAddress]:
     Raises:
         UsageError: the file cannot be read, or a table cannot be used; the message names file and key.
     """
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{file}: the file cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: the file is no TOML: {error}") from error
-    tables = content.get("mcp")
+    tables = read_toml(file).get("mcp")
     if not isinstance(tables, dict) or not tables:
         raise UsageError(f"{file}: there is no MCP server in it; begin one with [mcp.NAME]")
     return [_read(name, table, f"{file}: mcp.{name}") for name, table in tables.items()]
