@@ -64,7 +64,17 @@ const QUOTES: [(&str, &str); 6] =
 
 impl Body {
     pub(super) fn new(kind: VerdictKind, bracket: Bracket) -> Self {
-        Self { kind, bracket, text: String::new(), solid: 0, given: 0, depth: 0, quoted: false, balanced: None, strings: None }
+        Self {
+            kind,
+            bracket,
+            text: String::new(),
+            solid: 0,
+            given: 0,
+            depth: 0,
+            quoted: false,
+            balanced: None,
+            strings: None,
+        }
     }
 
     /// Reads up to the end of the body, if it is in this text.
