@@ -6,12 +6,22 @@ import asyncio
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from dovetail.models.protocol import Completion, Grammar, GrammarDialect, Message, ModelStream
+from dovetail.models.protocol import (
+    Completion,
+    Grammar,
+    GrammarDialect,
+    Message,
+    ModelStream,
+    ToolRequest,
+    TurnMessage,
+    TurnStream,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
-__all__ = ["PacedModel", "ReadyReply"]
+__all__ = ["PacedModel", "PacedTurns", "ReadyReply"]
 
 
 class PacedModel:
@@ -79,6 +89,60 @@ class ReadyReply:
         """Answer."""
         for piece in self._pieces:
             yield piece
+        yield Completion("stop", None)
+
+    async def aclose(self) -> None:
+        """Nothing to give back."""
+
+
+class PacedTurns:
+    """Takes turns: in each asks for some calls of one tool, each at its time, and in the last one answers.
+
+    Args:
+        tool: the tool's name.
+        turns: of each turn the arguments of its calls as JSON, and how many seconds the model takes for each.
+        answer: the answer, and how many seconds it takes.
+    """
+
+    name = "benchmark:turns"
+    grammar_dialects: tuple[GrammarDialect, ...] = ()
+
+    def __init__(self, tool: str, turns: Sequence[Sequence[tuple[str, float]]], answer: tuple[str, float]) -> None:
+        self._tool = tool
+        self._turns = iter(turns)
+        self._answer = answer
+
+    def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        grammar: Grammar | None = None,
+        stop: Sequence[str] = (),
+        max_tokens: int | None = None,
+    ) -> ModelStream:
+        """Nobody asks it for a plan."""
+        raise NotImplementedError
+
+    async def stream_turn(
+        self,
+        messages: Sequence[TurnMessage],
+        tools: Sequence[Mapping[str, Any]],  # noqa: ARG002
+        *,
+        max_tokens: int | None = None,  # noqa: ARG002
+    ) -> TurnStream:
+        """Take the next turn."""
+        due = perf_counter()
+        calls = next(self._turns, None)
+        for number, (arguments, seconds) in enumerate(calls or ()):
+            due += seconds
+            if (left := due - perf_counter()) > 0:
+                await asyncio.sleep(left)
+            yield ToolRequest(f"call-{len(messages)}-{number}", self._tool, arguments)
+        if calls is None:
+            text, seconds = self._answer
+            if seconds:
+                await asyncio.sleep(seconds)
+            yield text
         yield Completion("stop", None)
 
     async def aclose(self) -> None:

@@ -2,7 +2,9 @@
 
 Every model needs the same time to its first piece and for each further one, and writes what its side has to write: a
 plan here, requests of calls there. The peers' model is as good as one can be that takes turns: in each it asks for all
-calls whose inputs exist. The bare loop does nothing but that: what no framework of this kind can be faster than.
+calls whose inputs exist. The bare loop does nothing but that: what no framework that waits for the end of a turn can be
+faster than. Dovetail's own turns are its strategy ``tool-calls`` with the same script: there a call begins once the
+model has written it.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.driven import Driven
 from benchmarks.makespan import wait
-from benchmarks.paced_model import PacedModel
-from benchmarks.plans import PIECE, Plan, chain, diamond, fan_out, pieces, skewed
+from benchmarks.paced_model import PacedModel, PacedTurns
+from benchmarks.plans import Plan, chain, diamond, fan_out, pieces, skewed
 from benchmarks.report import Row
 from dovetail import Engine
 from dovetail.embedding import run_loop
@@ -33,6 +35,7 @@ _FIRST_SECONDS = 0.2
 _ANSWER, _VERDICT = "done", "Action: Finish(done)"
 _WIDTH = 100
 _BARE = "a bare loop of turns"
+_TURNS = "Dovetail's own turns"
 
 
 def run(settings: Settings, original: Original | None) -> list[Row]:  # noqa: ARG001 - it has a row in makespan
@@ -59,6 +62,7 @@ def _rows(plan: Plan, driven: Driven | None, rounds: int) -> list[Row]:
     for _ in range(rounds):
         ours.append(run_loop(lambda: _ours(plan, _FIRST_SECONDS))[0])
         theirs.setdefault(_BARE, []).append(run_loop(lambda: _bare(turns, seconds))[0])
+        theirs.setdefault(_TURNS, []).append(run_loop(lambda: _own_turns(turns, plan.pace, _FIRST_SECONDS))[0])
         for name, told in _asked(driven, turns, seconds, 1).items():
             theirs.setdefault(name, []).extend(told["wall"])
     return [
@@ -84,6 +88,7 @@ def _overhead(driven: Driven | None, rounds: int) -> list[Row]:
     ours = [run_loop(lambda: _ours(plan, 0.0)) for _ in range(rounds)]
     theirs = {name: told["cpu"] for name, told in _asked(driven, turns, seconds, rounds).items()}
     theirs[_BARE] = [run_loop(lambda: _bare(turns, seconds))[1] for _ in range(rounds)]
+    theirs[_TURNS] = [run_loop(lambda: _own_turns(turns, 0.0, 0.0))[1] for _ in range(rounds)]
     wall, cpu = median(took for took, _ in ours), median(used for _, used in ours)
     return [
         Row(
@@ -122,8 +127,11 @@ def _turns(plan: Plan) -> list[list[dict[str, Any]]]:
 
 def _pieces(calls: list[dict[str, Any]]) -> int:
     """How many pieces a model writes to ask for calls, or to answer."""
-    text = "".join(f"wait{json.dumps(arguments)}" for arguments in calls) or _ANSWER
-    return -(-len(text) // PIECE)
+    return len(pieces("".join(map(_asked_for, calls)) or _ANSWER))
+
+
+def _asked_for(arguments: dict[str, Any]) -> str:
+    return f"wait{json.dumps(arguments)}"
 
 
 async def _ours(plan: Plan, first: float) -> tuple[float, float]:
@@ -132,6 +140,21 @@ async def _ours(plan: Plan, first: float) -> tuple[float, float]:
     verdict: list[tuple[float, str, list[int]]] = [(plan.pace, text, []) for text in pieces(_VERDICT)]
     verdict[0] = (first + plan.pace, *verdict[0][1:])
     async with Engine([wait], PacedModel(schedule), joiner=PacedModel(verdict)) as engine:
+        began, used = perf_counter(), process_time()
+        await engine.start("How long?").answer()
+        return perf_counter() - began, process_time() - used
+
+
+async def _own_turns(turns: list[list[dict[str, Any]]], pace: float, first: float) -> tuple[float, float]:
+    paced = []
+    for calls in turns[:-1]:
+        # Cut as the turn is: the pieces of a call are those that begin in it.
+        ends = [_pieces(calls[: number + 1]) for number in range(len(calls))]
+        took = [pace * (end - begun) for begun, end in zip([0, *ends], ends, strict=False)]
+        took[0] += first
+        paced.append([(json.dumps(arguments), seconds) for arguments, seconds in zip(calls, took, strict=True)])
+    model = PacedTurns("wait", paced, (_ANSWER, first + pace * _pieces([])))
+    async with Engine([wait], model, strategy="tool-calls") as engine:
         began, used = perf_counter(), process_time()
         await engine.start("How long?").answer()
         return perf_counter() - began, process_time() - used
