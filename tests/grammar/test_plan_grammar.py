@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -203,6 +204,38 @@ def test_a_tool_that_no_arguments_fit_is_left_out_and_said(dialect: Any) -> None
     assert set(uncallable(tools, dialect)) == {"endless", "impossible"}
     with pytest.raises(UsageError, match=r"endless.*inputSchema"):
         plan_grammar([endless, impossible], dialect=dialect)
+
+
+@pytest.mark.parametrize(
+    ("schema", "place"),
+    [
+        (
+            {"properties": {"x": INTEGER, "y": {"enum": []}}, "required": ["x", "y"]},
+            "inputSchema.properties.y: it is req",
+        ),
+        (
+            {"properties": {"x": {"$ref": "#/properties/x"}}, "required": ["x"]},
+            "inputSchema.properties.x: it is required",
+        ),
+        ({"properties": {"x": INTEGER}, "required": ["z"]}, "argument 'z' is demanded, and is none of its properties"),
+        ({"oneOf": [{"properties": {"a": INTEGER}, "required": ["a"]}]}, "argument 'a' is demanded, and is none"),
+        (
+            {"properties": {"opt": INTEGER, "a b": False, "c d": INTEGER}, "required": ["c d"]},
+            "argument 'c d' has a name that a plan cannot write",
+        ),
+        (
+            {"properties": {"x": INTEGER}, "required": ["x"], "not": {"required": ["x"]}, "allOf": [False]},
+            "inputSchema: no arguments fit it",
+        ),
+    ],
+)
+def test_why_a_tool_is_left_out_is_said_with_the_place(schema: dict[str, Any], place: str) -> None:
+    one = {"name": "f", "inputSchema": {"type": "object", **schema}}
+    assert place in uncallable([one])["f"]
+    with pytest.raises(UsageError, match=rf"^tool 'f': inputSchema.*{re.escape(place[12:])}"):
+        plan_grammar([one])
+    with pytest.raises(UsageError, match=r"; nor can the other 1 be called$"):
+        plan_grammar([one, one | {"name": "g"}])
 
 
 def test_a_description_is_not_part_of_a_grammar() -> None:

@@ -11,6 +11,7 @@ from dovetail.grammar.bnf import to_bnf
 from dovetail.grammar.compilation import fault_in
 from dovetail.grammar.digest import Kept, digests_of
 from dovetail.grammar.lark import to_lark
+from dovetail.grammar.obstacle import obstacle
 from dovetail.grammar.plan_rules import plan_rules
 from dovetail.grammar.plan_schema import plan_schema
 from dovetail.grammar.schema import MAX_STRING
@@ -96,7 +97,8 @@ def callable_tools(
     known = _read(tools, digests_of(tools), max_string)
     callable_ = [tool for tool in known if _can_call(tool, dialect)]
     if not callable_:
-        raise UsageError(f"tool {known[0].name!r}: {_UNCALLABLE}")
+        others = f"; nor can the other {len(known) - 1} be called" if len(known) > 1 else ""
+        raise UsageError(f"tool {known[0].name!r}: {obstacle(_shapes(tools)[0])}{others}")
     return callable_
 
 
@@ -116,20 +118,21 @@ def kept_plan_grammar(key: Hashable) -> Grammar | None:
 def uncallable(tools: ToolSet | Sequence[ToolShape], dialect: GrammarDialect = "gbnf") -> dict[str, str]:
     """The tools that a grammar leaves out, by name, each with the reason."""
     known = _read(tools, digests_of(tools), MAX_STRING)
-    return {tool.name: _UNCALLABLE for tool in known if not _can_call(tool, dialect)}
+    return {
+        tool.name: obstacle(shape)
+        for tool, shape in zip(known, _shapes(tools), strict=True)
+        if not _can_call(tool, dialect)
+    }
 
 
-_UNCALLABLE: Final = (
-    "inputSchema: no arguments can be written that fit it: a required one takes no value, has no end, "
-    "or has no name that a plan can write"
-)
+def _shapes(tools: ToolSet | Sequence[ToolShape]) -> Sequence[ToolShape]:
+    return tools.shapes if isinstance(tools, ToolSet) else tools
 
 
 def _read(tools: ToolSet | Sequence[ToolShape], digests: Sequence[bytes], max_string: int) -> list[Signature]:
-    shapes = tools.shapes if isinstance(tools, ToolSet) else tools
     return [
         _signatures.get((digest, max_string), partial(signature, shape, max_string))
-        for shape, digest in zip(shapes, digests, strict=True)
+        for shape, digest in zip(_shapes(tools), digests, strict=True)
     ]
 
 
