@@ -8,22 +8,19 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, TypeAlias, TypeVar, get_args, overload
 
-from pydantic_core import from_json
-
 from dovetail.call_context import CallContext
 from dovetail.errors import ToolDefinitionError, UsageError
+from dovetail.function_call import call_function
 from dovetail.outputs import encode_output
 from dovetail.policy import PLAIN, Policy, Rate
 from dovetail.processes.address import FunctionAddress
-from dovetail.secret import SecretsInUse
-from dovetail.threads import shared_threads
 from dovetail.tool_check import check_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from dovetail.call import Backend
-    from dovetail.secret import Secret, SecretParameter
+    from dovetail.secret import SecretParameter
     from dovetail.signature import Converter
 
 __all__ = ["FunctionTool", "Tool", "tool"]
@@ -162,13 +159,7 @@ class Tool:
                 progressed=context.report,
                 model_called=context.count,
             )
-        if not self.secrets:
-            return await self._call(arguments_json, context)
-        secrets = SecretsInUse(self.secrets, self.name)
-        if context is not None:
-            context = secrets.context(context)
-        with secrets.hidden():
-            return secrets.output(await self._call(arguments_json, context, secrets.arguments))
+        return await call_function(self, arguments_json, context)
 
     def _find_address(self) -> FunctionAddress | None:
         if self.isolation not in get_args(Isolation):
@@ -184,47 +175,6 @@ class Tool:
                 field="isolation",
             )
         return FunctionAddress.of(self.function, self.name)
-
-    async def _call(
-        self, arguments_json: str | bytes, context: CallContext | None, secrets: Mapping[str, Secret] | None = None
-    ) -> str:
-        function = self.function
-        if function is None:
-            raise UsageError(f"tool {self.name!r} is a spec without a function: it can be planned with, not called")
-        arguments = self.bind(arguments_json, context, secrets)
-        if not self.is_async:
-            output = await shared_threads.run(self._call_and_encode, arguments)
-            return output if isinstance(output, str) else self.encode(await output)
-        try:
-            output = await function(**arguments)
-        except SystemExit as error:  # would end the loop, and with it every run
-            raise RuntimeError(f"raised SystemExit: {error}") from error
-        return self.encode(output)
-
-    def bind(
-        self, arguments_json: str | bytes, context: CallContext | None, secrets: Mapping[str, Secret] | None = None
-    ) -> dict[str, Any]:
-        """Turn arguments into what the function takes.
-
-        Raises:
-            ValueError: they are no JSON object, or a type has demands that its schema does not show.
-        """
-        arguments: dict[str, Any] = from_json(arguments_json)
-        for converter in self.converters:
-            if converter.name in arguments:
-                arguments[converter.name] = converter.convert(arguments[converter.name])
-        if self.context_parameter is not None:
-            arguments[self.context_parameter] = context or CallContext()
-        if secrets:
-            arguments.update(secrets)
-        return arguments
-
-    def _call_and_encode(self, **arguments: Any) -> str | Awaitable[Any]:
-        """Call a sync function, and encode its output: here even a large one does not hold up the loop."""
-        function: Callable[..., Any] = self.function  # type: ignore[assignment]  # call() has seen to it
-        output = function(**arguments)
-        # A decorator around an async function may hide that it is one: then the loop awaits what it returned.
-        return output if inspect.isawaitable(output) else self.encode(output)
 
     def encode(self, output: Any) -> str:
         """Turn what the function returned into JSON text.

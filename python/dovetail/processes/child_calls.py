@@ -20,6 +20,7 @@ from pydantic_core import from_json, to_json
 from dovetail.call_context import CallContext
 from dovetail.call_failure import failure_of
 from dovetail.failure_text import bounded, message_of
+from dovetail.function_call import bound_arguments
 from dovetail.policy import PLAIN
 from dovetail.processes.address import FunctionAddress
 from dovetail.processes.frames import (
@@ -155,7 +156,7 @@ def _carry_out(tool: Tool, call: dict[str, Any], report: _Reporter) -> str:
     secrets = SecretsInUse(tool.secrets, tool.name)
     function: Any = tool.function
     with secrets.hidden():
-        arguments = tool.bind(call["arguments_json"], secrets.context(context), secrets.arguments)
+        arguments = bound_arguments(tool, call["arguments_json"], secrets.context(context), secrets.arguments)
 
         async def enter() -> Any:
             return await function(**arguments)
