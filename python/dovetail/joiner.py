@@ -24,14 +24,15 @@ LAST_WORDS_SECONDS = 1.0
 
 
 async def ask_joiner(
-    asked: ConstrainedCall, ask: Ask, *, on_step: Callable[[_core.ReplyStep], None]
+    asked: ConstrainedCall, ask: Ask, *, on_step: Callable[[_core.ReplyStep, bool], None]
 ) -> _core.Verdict | None:
     """Have the outputs joined.
 
     Args:
         asked: what is asked; its last call is left for whoever asks to count.
         ask: asks it.
-        on_step: is told each piece of the answer, and the verdict, as they are read.
+        on_step: is told each piece of the answer, and the verdict, as they are read; and whether the reply was cut off
+            before that.
 
     Returns:
         The verdict, or None if the call failed before there was one. A reply that gives none is taken for an answer,
@@ -41,19 +42,21 @@ async def ask_joiner(
     read = 0
     async with aclosing(asked.pieces(ask)) as pieces:
         async for piece in pieces:
-            if verdict := _hear(reply.feed(piece), on_step):
+            if verdict := _hear(reply.feed(piece), on_step, cut_off=False):
                 await hear_last_words(pieces)
                 return verdict
             read += len(piece)
             if read > MAX_REPLY:
                 break
-    return None if asked.call.failure is not None else _hear(reply.finish(), on_step)
+    return None if asked.call.failure is not None else _hear(reply.finish(), on_step, cut_off=asked.call.cut_off)
 
 
-def _hear(steps: Iterable[_core.ReplyStep], on_step: Callable[[_core.ReplyStep], None]) -> _core.Verdict | None:
+def _hear(
+    steps: Iterable[_core.ReplyStep], on_step: Callable[[_core.ReplyStep, bool], None], *, cut_off: bool
+) -> _core.Verdict | None:
     verdict = None
     for step in steps:
-        on_step(step)
+        on_step(step, cut_off)
         if isinstance(step, _core.Verdict):
             verdict = step
     return verdict

@@ -155,7 +155,7 @@ class Joining:
             messages = self._messages(before, self._form(dialect), must_answer=must_answer)
             return asked.call.stream(messages, grammar=grammar, max_tokens=max_tokens)
 
-        def hear(step: _core.ReplyStep) -> None:
+        def hear(step: _core.ReplyStep, cut_off: bool) -> None:
             nonlocal wrong
             if isinstance(step, _core.AnswerPiece):
                 # One that may turn out not to fit is told once it is whole.
@@ -164,7 +164,7 @@ class Joining:
             elif isinstance(step, _core.Verdict) and step.kind == "finish" and step.text:
                 is_json = self._schema is not None and asked.dialect == "json_schema"
                 answer = answer_form(self.schema).json(step.text) if is_json else step.text
-                wrong = self.take(answer, incomplete=must_answer or (step.mended and asked.call.cut_off))
+                wrong = self.take(answer, incomplete=must_answer or (step.mended and cut_off))
 
         try:
             verdict = await ask_joiner(asked, ask, on_step=hear)
