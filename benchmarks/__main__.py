@@ -13,7 +13,7 @@ from benchmarks.report import Row, environment, to_json, to_markdown, to_text
 from benchmarks.rounds import Settings
 
 _BENCHMARKS = (
-    *("parser", "dispatch", "makespan", "startup", "decoder", "runs"),
+    *("parser", "dispatch", "makespan", "waiting", "startup", "decoder", "runs"),
     *("delivery", "remote_calls", "grpc_runs", "many_runs", "spread", "stalled", "policies", "processes", "grammar"),
     *("replanning", "prompts", "peers"),
 )

@@ -25,7 +25,11 @@ class OriginalRun:
     ended: float
     fed: dict[int, float]
     entered: list[float]
-    """When tools were entered, in that order."""
+    """When ``wait`` was entered, in that order."""
+    cpu: float
+    """Seconds of its processor."""
+    finished: bool
+    """Whether it came to its end by itself."""
 
 
 class Original:
@@ -53,11 +57,21 @@ class Original:
         Raises:
             RuntimeError: it did not run all tasks.
         """
-        answer = self._driven.ask({"do": "run", "pieces": plan.schedule()})
-        if len(answer["entered"]) != len(plan.calls):
-            raise RuntimeError(f"the original ran {len(answer['entered'])} of {len(plan.calls)} tasks of {plan.name}")
-        fed = {int(task_id): at for task_id, at in answer["fed"].items()}
-        return OriginalRun(answer["began"], answer["ended"], fed, answer["entered"])
+        run = self.run_text(plan.schedule())
+        if len(run.entered) != len(plan.calls):
+            raise RuntimeError(f"the original ran {len(run.entered)} of {len(plan.calls)} tasks of {plan.name}")
+        return run
+
+    def run_text(self, schedule: list[tuple[float, str, list[int]]], patience: float | None = None) -> OriginalRun:
+        """Run any plan, of calls of ``wait``, ``rest`` and ``fail``.
+
+        Args:
+            schedule: its text, as `Plan.schedule` gives it.
+            patience: after how many seconds it is stopped; never if None.
+        """
+        told = self._driven.ask({"do": "run", "pieces": schedule, "patience": patience})
+        fed = {int(task_id): at for task_id, at in told["fed"].items()}
+        return OriginalRun(told["began"], told["ended"], fed, told["entered"], told["cpu"], told["finished"])
 
     def chat(self, tools: Path, which: tuple[Any, ...], examples: str, question: str) -> list[Message]:
         """The chat that its planner asks a model with, its tools made of functions as it makes them.

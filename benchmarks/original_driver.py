@@ -36,7 +36,16 @@ def _parse(pieces: list[str]) -> dict[str, Any]:
     return {"seconds": time.perf_counter() - began, "tasks": tasks}
 
 
-async def _run(pieces: list[tuple[float, str, list[int]]]) -> dict[str, Any]:
+async def _rest(milliseconds: int, inputs: list[str] | None = None) -> str:  # noqa: ARG001
+    await asyncio.sleep(milliseconds / 1000)
+    return "done"
+
+
+async def _fail(inputs: list[str] | None = None) -> str:  # noqa: ARG001
+    raise ValueError("in vain")
+
+
+async def _run(pieces: list[tuple[float, str, list[int]]], patience: float | None) -> dict[str, Any]:
     planner = import_module("src.llm_compiler.planner")
     fetching = import_module("src.llm_compiler.task_fetching_unit").TaskFetchingUnit()
     fed: dict[int, float] = {}
@@ -47,7 +56,8 @@ async def _run(pieces: list[tuple[float, str, list[int]]]) -> dict[str, Any]:
         return await _wait(milliseconds, inputs)
 
     queue: asyncio.Queue[Any] = asyncio.Queue()
-    tools = [SimpleNamespace(name="wait", func=wait, stringify_rule=None)]
+    functions = {"wait": wait, "rest": _rest, "fail": _fail}
+    tools = [SimpleNamespace(name=name, func=function, stringify_rule=None) for name, function in functions.items()]
     callback = planner.LLMCompilerCallback(queue, tools)
 
     async def write() -> None:
@@ -61,12 +71,16 @@ async def _run(pieces: list[tuple[float, str, list[int]]]) -> dict[str, Any]:
             await callback.on_llm_new_token(text, run_id=None)
         await callback.on_llm_end(None, run_id=None)
 
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     writing = asyncio.create_task(write())
-    await fetching.aschedule(task_queue=queue, func=lambda task: task)
-    ended = time.perf_counter()
+    finished = True
+    try:
+        await asyncio.wait_for(fetching.aschedule(task_queue=queue, func=lambda task: task), patience)
+    except asyncio.TimeoutError:  # noqa: UP041 - for any interpreter
+        finished = False
+    ended, cpu = time.perf_counter(), time.process_time() - used
     await writing
-    return {"began": began, "ended": ended, "fed": fed, "entered": entered}
+    return {"began": began, "ended": ended, "fed": fed, "entered": entered, "cpu": cpu, "finished": finished}
 
 
 async def _chat(module: str, which: list[Any], examples: str, question: str) -> dict[str, Any]:
@@ -112,7 +126,7 @@ def main() -> None:
         elif request["do"] == "chat":
             answer = asyncio.run(_chat(request["module"], request["which"], request["examples"], request["question"]))
         elif request["do"] == "run":
-            answer = asyncio.run(_run(request["pieces"]))
+            answer = asyncio.run(_run(request["pieces"], request.get("patience")))
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
