@@ -65,11 +65,11 @@ class Lesson:
     example: Example
     replan: ReplanContext | None = None
     """What is known when its plan is wanted, if it goes on from earlier tasks."""
-    in_json: str = ""
-    """The plan in JSON."""
+    in_json: str | None = None
+    """The plan in JSON; None if that cannot say all that stands in its lines."""
 
-    def plan(self, form: PlanForm) -> str:
-        """The plan as a model is to write it."""
+    def plan(self, form: PlanForm) -> str | None:
+        """The plan as a model is to write it; None if it cannot be written in this form."""
         return self.in_json if form == "json" else _bare(self.example.plan) + END_OF_PLAN
 
 
@@ -186,7 +186,11 @@ class _Entry:
         plan = _bare(self._example.plan)
         _read(machine, plan + END_OF_PLAN, "plan", len(plan.splitlines()))
         self._tools = tuple(tools[name] for name in self.names if name in tools)
-        self._lesson = Lesson(self._example, replan)
+        try:
+            in_json = _core.plan_in_json(tools.core, plan, earlier=self._calls, thought=False)
+        except ValueError:
+            in_json = None
+        self._lesson = Lesson(self._example, replan, in_json)
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,12 @@ class PlannerPrompt:
             replan: what the run knows already, if this is not its first plan.
             notes: what the planner is told besides.
         """
-        shown = _examples_text(lessons, form) if self._in_system and lessons else ""
+        taught = [
+            (_asked(lesson.example.question, lesson.replan, form), plan)
+            for lesson in lessons
+            if (plan := lesson.plan(form)) is not None
+        ]
+        shown = _examples_text(taught) if self._in_system and taught else ""
         given = {"tools": tools_text(tools), "examples": shown, "notes": notes}
         template = self._custom or _OWN[form]
         system = template.filled(given)
@@ -107,9 +112,9 @@ class PlannerPrompt:
             if given[name] and name not in template:
                 system += f"\n\n{given[name]}"
         messages: list[Message] = [{"role": "system", "content": system}]
-        for lesson in () if self._in_system else lessons:
-            messages.append({"role": "user", "content": _asked(lesson.example.question, lesson.replan, form)})
-            messages.append({"role": "assistant", "content": lesson.plan(form)})
+        for asked, plan in () if self._in_system else taught:
+            messages.append({"role": "user", "content": asked})
+            messages.append({"role": "assistant", "content": plan})
         messages.append({"role": "user", "content": _asked(question, replan, form)})
         return messages
 
@@ -131,11 +136,8 @@ def _asked(question: str, replan: ReplanContext | None, form: PlanForm) -> str:
     return question if replan is None else f"{question}\n\n{replan_text(replan, form)}"
 
 
-def _examples_text(lessons: Sequence[Lesson], form: PlanForm) -> str:
-    shown = [
-        f"Question: {_asked(lesson.example.question, lesson.replan, form)}\n{lesson.plan(form)}" for lesson in lessons
-    ]
-    return "\n\n".join(["Examples:", *shown])
+def _examples_text(taught: Sequence[tuple[str, str]]) -> str:
+    return "\n\n".join(["Examples:", *(f"Question: {asked}\n{plan}" for asked, plan in taught)])
 
 
 def signature(tool: ToolShape, choices: dict[str, str] | None = None) -> str:
