@@ -147,3 +147,30 @@ async def test_a_server_that_refuses_inside_of_its_stream_is_asked_in_the_next_n
     assert [list(constraint) for constraint in asked] == [["grammar"], ["json"], []]
     assert [bool(call.failure.message) for call in facts(events, "model_call_ended")] == [True, True, False]
     assert [hint.code for hint in facts(events, "plan_diagnosed")] == ["grammar_refused", "grammar_refused"]
+
+
+@pytest.mark.parametrize("provider", MODELS)
+async def test_a_plan_is_held_to_a_schema_where_a_provider_takes_nothing_else_and_runs_while_it_is_written(
+    provider: str,
+) -> None:
+    tasks = [{"id": 1, "tool": "look", "arguments": {"what": "the height of Everest"}}]
+    first = json.dumps({"tasks": tasks})[:-2]  # the list of tasks and the plan are still open
+    rest = asyncio.Event()
+
+    @tool(read_only=True)
+    async def look(what: str) -> dict[str, Any]:
+        """Looks something up."""
+        rest.set()
+        return {"metres": 8849, "of": what}
+
+    script = Script([chunk(first), rest, chunk('], "join": null}'), *DONE])
+    async with serve(script, chat(WORDS)) as server, closing(MODELS[provider](server)) as model:
+        async with asyncio.timeout(PATIENCE), Engine([look], model) as engine:
+            events = [event async for event in engine.start("how high?").events()]
+        schema = asked_schema(server)
+        asked = server.requests[0].body
+    assert facts(events, "run_answered")[0].answer == WORDS["answer"]
+    assert facts(events, "plan_started")[0].grammar == "json_schema"
+    jsonschema.Draft202012Validator(schema).validate({"tasks": tasks, "join": None})
+    assert 'The plan is JSON: {"tasks":' in asked["messages"][0]["content"]
+    assert "stop" not in asked
