@@ -212,5 +212,11 @@ def test_a_chain_without_models_is_a_usage_error() -> None:
 
 
 def test_a_chain_calls_tools_if_all_its_models_do() -> None:
-    with pytest.raises(UsageError, match="replay:good has no tool calls of its own"):
-        tool_calling_model(FallbackModel([saying("x")]))
+    class Mute(ReplayModel):
+        """A model without tool calls."""
+
+        stream_turn = None  # type: ignore[assignment]
+
+    tool_calling_model(FallbackModel([saying("x")]))
+    with pytest.raises(UsageError, match="replay:mute has no tool calls of its own"):
+        tool_calling_model(FallbackModel([saying("x"), Mute([], name="mute")]))

@@ -3,16 +3,31 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dovetail.errors import ModelError, UsageError
-from dovetail.models import Completion, Message, Model, Recorder, Recording, ReplayModel, Usage
+from dovetail.models import (
+    Completion,
+    FallbackModel,
+    Message,
+    Model,
+    Recorder,
+    Recording,
+    ReplayModel,
+    ToolCallingModel,
+    ToolRequest,
+    Usage,
+    tool_calling_model,
+)
 from dovetail.v1 import FailureReason
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping, Sequence
     from pathlib import Path
+
+    from dovetail.models import TurnMessage
 
 pytestmark = pytest.mark.anyio
 
@@ -100,6 +115,83 @@ async def test_what_a_recorder_wrote_plays_the_same(tmp_path: Path) -> None:
     assert await ask(played) == ["clos", Completion(None, None)]
 
 
+# Turns --------------------------------------------------------------------------------------------------------
+
+TOOLS: list[Mapping[str, Any]] = [{"name": "length", "inputSchema": {"type": "object"}}]
+REQUEST = ToolRequest("call_1", "length", '{"text": "größe"}')
+
+
+async def turn(model: ToolCallingModel, tools: Sequence[Mapping[str, Any]] = TOOLS) -> list[Any]:
+    return [item async for item in model.stream_turn(QUESTION, tools)]
+
+
+async def test_a_recorded_turn_is_played_with_its_requests() -> None:
+    model = ReplayModel([Recording([(0, "hm"), (0, REQUEST)], "tool_calls", turn=True), Recording.cut("so", turn=True)])
+    assert await turn(model) == ["hm", REQUEST, Completion("tool_calls", None)]
+    assert await turn(model, ()) == ["so", Completion("stop", None)]
+    with pytest.raises(ModelError, match="holds 2 model calls"):
+        await turn(model)
+
+
+async def test_a_turn_that_a_recorder_wrote_plays_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "turns.jsonl"
+    error = ModelError(FailureReason.FAILURE_REASON_MODEL_STREAM_CUT, "cut")
+    inner = ReplayModel(
+        [
+            Recording([(0.02, "hm"), (0, REQUEST)], "tool_calls", Usage(1, 2, 3, 4), turn=True),
+            Recording([(0, REQUEST)], error=error, turn=True),
+            Recording.cut("text"),
+        ]
+    )
+    recorder = Recorder(inner, path)
+    first = await turn(recorder)
+    with pytest.raises(ModelError, match="cut"):
+        await turn(recorder)
+    text = await ask(recorder)
+    await recorder.aclose()
+    played = ReplayModel.from_file(path)
+    started = time.monotonic()
+    assert await turn(played) == first
+    assert time.monotonic() - started >= 0.02
+    stream = played.stream_turn(QUESTION, TOOLS)
+    assert await anext(stream) == REQUEST
+    with pytest.raises(ModelError, match="cut"):
+        await anext(stream)
+    assert await ask(played) == text
+
+
+async def test_what_was_recorded_otherwise_is_not_played_but_named() -> None:
+    turns = ReplayModel([Recording([(0, REQUEST)], turn=True)] * 2, name="turns")
+    with pytest.raises(ModelError, match=r"call 1 of replay:turns is a turn .* record the run again") as raised:
+        await ask(turns)
+    assert raised.value.reason == FailureReason.FAILURE_REASON_MODEL_PROTOCOL
+    with pytest.raises(ModelError, match="call 2 of replay:turns requests length, and no tool may be called"):
+        await turn(turns, ())
+    with pytest.raises(ModelError, match="call 1 of replay:texts is a text, and a turn is asked for"):
+        await turn(ReplayModel([Recording.cut("1. join()")], name="texts"))
+
+
+async def test_a_recorder_has_tool_calls_if_its_model_has(tmp_path: Path) -> None:
+    class Mute:
+        name = "mute:model"
+        grammar_dialects = ()
+
+        async def stream(self, messages: Sequence[TurnMessage], **_: Any) -> AsyncGenerator[str | Completion, None]:
+            yield Completion("stop", None)
+
+        async def aclose(self) -> None:
+            """Nothing to give back."""
+
+    able = Recorder(ReplayModel([]), tmp_path / "a")
+    assert tool_calling_model(able) is able
+    await able.aclose()
+    for model in (Mute(), FallbackModel([ReplayModel([]), Mute()])):
+        recorder = Recorder(model, tmp_path / "b")
+        with pytest.raises(UsageError, match="mute:model has no tool calls of its own"):
+            tool_calling_model(recorder)
+        await recorder.aclose()
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -108,6 +200,10 @@ async def test_what_a_recorder_wrote_plays_the_same(tmp_path: Path) -> None:
         ('{"pieces": ["a"]}', "seconds, text"),
         ('{"pieces": [[-1, "a"]]}', "seconds, text"),
         ('{"pieces": [], "speed": 1}', "'speed'"),
+        ('{"pieces": [], "turn": 1}', "true or false"),
+        ('{"pieces": [[0, {"id": "a", "name": "f", "arguments": "{}"}]]}', '"turn" is missing'),
+        ('{"pieces": [[0, {"id": "a", "name": "f"}]], "turn": true}', "a request is"),
+        ('{"pieces": [[0, {"id": "a", "name": "f", "arguments": {}}]], "turn": true}', "a request is"),
         ('{"pieces": [], "finish_reason": 1}', "finish_reason"),
         ('{"pieces": [], "usage": {"tokens": 1}}', "tokens"),
         ('{"pieces": [], "usage": {"prompt_tokens": "1"}}', "whole numbers"),

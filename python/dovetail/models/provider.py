@@ -197,9 +197,9 @@ def _replay(name: str, settings: _Settings) -> Model:
 
 
 def _local(name: str, settings: _Settings) -> Model:
-    from dovetail.models.local import LocalModel
+    from dovetail.models.local import open_local
 
-    return LocalModel(name or None, temperature=settings.shared.get("temperature") or 0.0)
+    return open_local(name or None, temperature=settings.shared.get("temperature") or 0.0)
 
 
 _PROVIDERS: dict[str, Callable[[str, _Settings], Model]] = {

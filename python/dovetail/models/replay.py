@@ -3,71 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import aclosing
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 from dovetail.errors import ModelError, UsageError
-from dovetail.models.protocol import Completion, Grammar, GrammarDialect, Message, Model, ModelStream, Usage
+from dovetail.models.fallback import tool_calling_model
+from dovetail.models.protocol import Completion, ToolRequest
+from dovetail.models.recording import Recording
 from dovetail.v1 import FailureReason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+
+    from dovetail.models.protocol import (
+        Grammar,
+        GrammarDialect,
+        Message,
+        Model,
+        ModelStream,
+        TurnMessage,
+        TurnStream,
+    )
 
 __all__ = ["Recorder", "Recording", "ReplayModel"]
-
-_PREFIX = "FAILURE_REASON_"
-_FIELDS = {"pieces", "finish_reason", "usage", "error"}
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """One model call: its pieces, each with the seconds since the one before, and how it ended."""
-
-    pieces: Sequence[tuple[float, str]]
-    """Seconds to wait, then text; an empty text only waits."""
-    finish_reason: str | None = "stop"
-    usage: Usage | None = None
-    error: ModelError | None = None
-    """What the call failed with after its pieces."""
-
-    @classmethod
-    def cut(cls, text: str, *, size: int = 4, delay: float = 0.0) -> Self:
-        """A recording of a text in pieces of ``size`` characters, ``delay`` seconds apart."""
-        return cls([(delay, text[start : start + size]) for start in range(0, len(text), size)])
-
-    @classmethod
-    def from_json(cls, line: str) -> Self:
-        """Read one line of a recording file.
-
-        Raises:
-            ValueError: the line is no recording; the message says what is wrong with it.
-        """
-        fields = json.loads(line)
-        if not isinstance(fields, dict) or not isinstance(fields.get("pieces"), list):
-            raise ValueError('a model call is an object with a list "pieces"')  # noqa: TRY004
-        if unknown := sorted(fields.keys() - _FIELDS):
-            raise ValueError(f"unknown field {unknown[0]!r}")
-        reason = fields.get("finish_reason")
-        if reason is not None and not isinstance(reason, str):
-            raise ValueError('"finish_reason" is a text or null')
-        pieces = [_piece(piece) for piece in fields["pieces"]]
-        return cls(pieces, reason, _usage(fields.get("usage")), _error(fields.get("error")))
-
-    def to_json(self) -> str:
-        """Write one line of a recording file, without its line feed."""
-        fields: dict[str, object] = {
-            "pieces": [[round(delay, 6), text] for delay, text in self.pieces],
-            "finish_reason": self.finish_reason,
-            "usage": None if self.usage is None else asdict(self.usage),
-        }
-        if self.error is not None:
-            reason = FailureReason.Name(self.error.reason).removeprefix(_PREFIX)
-            fields["error"] = {"reason": reason, "message": str(self.error)}
-        return json.dumps(fields, ensure_ascii=False)
 
 
 class ReplayModel:
@@ -131,24 +91,64 @@ class ReplayModel:
         """Play the next recording.
 
         Raises:
-            ModelError: the recording says so, or all recordings have been played.
+            ModelError: the recording says so, it is a turn in which tools could be requested, or all recordings have
+                been played.
         """
+        recording = self._next()
+        if recording.turn:
+            raise self._unfit("is a turn in which tools could be requested, and a text is asked for")
+        async with aclosing(self._play(recording)) as items:
+            async for item in items:
+                if not isinstance(item, ToolRequest):  # there is none in what is no turn
+                    yield item
+
+    async def stream_turn(
+        self,
+        messages: Sequence[TurnMessage],  # noqa: ARG002
+        tools: Sequence[Mapping[str, Any]],
+        *,
+        max_tokens: int | None = None,  # noqa: ARG002
+    ) -> TurnStream:
+        """Play the next recording as a turn.
+
+        Raises:
+            ModelError: the recording says so, it is no turn or requests tools where there are none, or all recordings
+                have been played.
+        """
+        recording = self._next()
+        if not recording.turn:
+            raise self._unfit("is a text, and a turn is asked for in which tools could be requested")
+        if not tools and recording.requested is not None:
+            raise self._unfit(f"requests {recording.requested}, and no tool may be called in this turn")
+        async with aclosing(self._play(recording)) as items:
+            async for item in items:
+                yield item
+
+    def _unfit(self, what: str) -> ModelError:
+        message = (
+            f"call {self._played} of {self._name} {what}: record the run again, with this strategy and these limits"
+        )
+        return ModelError(FailureReason.FAILURE_REASON_MODEL_PROTOCOL, message)
+
+    def _next(self) -> Recording:
         if self._played == len(self._recordings):
             raise ModelError(
                 FailureReason.FAILURE_REASON_MODEL_UNAVAILABLE,
                 f"{self._name} is exhausted: it holds {self._played} model calls, and one more was made",
             )
-        recording = self._recordings[self._played]
         self._played += 1
+        return self._recordings[self._played - 1]
+
+    async def _play(self, recording: Recording) -> AsyncGenerator[str | ToolRequest | Completion, None]:
         due = monotonic()
-        for delay, text in recording.pieces:
+        for delay, item in recording.pieces:
             if delay and self._speed:
                 # Against the clock, so that the reader's own time does not add up.
                 due += delay / self._speed
                 if (wait := due - monotonic()) > 0:
                     await asyncio.sleep(wait)
-            if text:
-                yield text
+            if item:
+                yield item
         if recording.error is not None:
             raise ModelError(recording.error.reason, str(recording.error))
         yield Completion(recording.finish_reason, recording.usage)
@@ -176,6 +176,11 @@ class Recorder:
             raise UsageError(f"cannot write the recording {path}: {problem}") from problem
 
     @property
+    def models(self) -> tuple[Model, ...]:
+        """The model that answers."""
+        return (self._model,)
+
+    @property
     def name(self) -> str:
         """The name of the model that answers."""
         return self._model.name
@@ -198,11 +203,34 @@ class Recorder:
         Raises:
             ModelError: the model's, recorded too.
         """
-        pieces: list[tuple[float, str]] = []
+        stream = self._model.stream(messages, grammar=grammar, stop=stop, max_tokens=max_tokens)
+        async with aclosing(self._record(stream, turn=False)) as items:
+            async for item in items:
+                yield item
+
+    async def stream_turn(
+        self,
+        messages: Sequence[TurnMessage],
+        tools: Sequence[Mapping[str, Any]],
+        *,
+        max_tokens: int | None = None,
+    ) -> TurnStream:
+        """Take one turn (see `dovetail.models.ToolCallingModel.stream_turn`) and record it.
+
+        Raises:
+            ModelError: the model's, recorded too.
+            UsageError: the model has no tool calls of its own; `tool_calling_model` says so before.
+        """
+        stream = tool_calling_model(self._model).stream_turn(messages, tools, max_tokens=max_tokens)
+        async with aclosing(self._record(stream, turn=True)) as items:
+            async for item in items:
+                yield item
+
+    async def _record(self, stream: AsyncGenerator[Any, None], *, turn: bool) -> AsyncGenerator[Any, None]:
+        pieces: list[tuple[float, str | ToolRequest]] = []
         end = Completion(None, None)
         error: ModelError | None = None
         before = monotonic()
-        stream = self._model.stream(messages, grammar=grammar, stop=stop, max_tokens=max_tokens)
         try:
             async with aclosing(stream):
                 async for item in stream:
@@ -217,7 +245,7 @@ class Recorder:
             error = problem
             raise
         finally:
-            recording = Recording(pieces, end.finish_reason, end.usage, error)
+            recording = Recording(pieces, end.finish_reason, end.usage, error, turn)
             self._file.write(recording.to_json() + "\n")
             self._file.flush()
 
@@ -225,31 +253,3 @@ class Recorder:
         """Close the file and the model."""
         self._file.close()
         await self._model.aclose()
-
-
-def _piece(value: object) -> tuple[float, str]:
-    match value:
-        case [int() | float() as delay, str(text)] if 0 <= delay < float("inf"):
-            return float(delay), text
-    raise ValueError(f"a piece is [seconds, text], not {value!r}")
-
-
-def _usage(value: Any) -> Usage | None:
-    if value is None:
-        return None
-    try:
-        usage = Usage(**value)
-    except TypeError as problem:
-        raise ValueError(f'"usage" holds the fields of Usage: {problem}') from problem
-    if not all(type(tokens) is int for tokens in asdict(usage).values()):
-        raise ValueError('"usage" holds whole numbers')
-    return usage
-
-
-def _error(value: object) -> ModelError | None:
-    match value:
-        case None:
-            return None
-        case {"reason": str(reason), "message": str(message)} if _PREFIX + reason in FailureReason.keys():  # noqa: SIM118
-            return ModelError(cast("FailureReason", FailureReason.Value(_PREFIX + reason)), message)
-    raise ValueError(f'"error" is {{"reason": "MODEL_…", "message": "…"}} with a known reason, not {value!r}')
