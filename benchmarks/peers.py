@@ -42,6 +42,8 @@ def run(settings: Settings, original: Original | None) -> list[Row]:  # noqa: AR
     """Measure."""
     driven = None if settings.peers is None else Driven("a peer", _DRIVER, settings.peers)
     try:
+        if driven is not None and not driven.greeting:
+            raise RuntimeError(f"{settings.peers} has no framework to measure; see benchmarks/README.md")
         # What is imported at the first run is no part of any other.
         _rows(Plan("warm-up", [(0, [])]), driven, 1)
         rows = []
