@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _TERMS = Terms(max_tasks=5, thought=True)
 # What a strict schema cannot say: see docs/grammar.md.
 _UNSAYABLE = {"objects", "tuples", "conditions", "combined", "no properties"}
-_WITH_FREE_OBJECTS = {"any", "keywords"}
+_WITH_FREE_OBJECTS = {"any", "keywords", "beside"}
 
 
 def _plans(tools: Sequence[ToolShape], times: int) -> list[str]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # What OpenAI's strict mode knows.
 _KEYWORDS = {
     *("type", "enum", "anyOf", "$ref", "$defs", "properties", "required", "additionalProperties", "items"),
-    *("minItems", "maxItems", "minimum", "pattern"),
+    *("minItems", "maxItems", "minimum", "maximum", "pattern"),
 }
 # What a strict schema cannot say, and leaves to the plan machine: keys that are not known, places of a list, more
 # constants than OpenAI takes, and how long strings are.
@@ -176,7 +176,10 @@ def _drawn(schema: Any, source: random.Random) -> Any:
             # Lengths are not said: those that are bound here are short.
             return source.choice(["abc", "xyz"])
         case "integer":
-            return source.randint(schema.get("minimum", -5), 20)
+            least, most = schema.get("minimum"), schema.get("maximum")
+            return source.randint(
+                (most or 0) - 25 if least is None else least, (least or 0) + 25 if most is None else most
+            )
         case "number":
             return source.choice([0, 1.5, 12])
         case "boolean":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -9,6 +10,9 @@ from gbnf import Gbnf
 from tool_sets import BOOLEAN, INTEGER, NUMBER, STRING, shaped, tool
 
 from dovetail.grammar import plan_grammar
+from dovetail.grammar.bnf import to_bnf
+from dovetail.grammar.expression import Rules
+from dovetail.grammar.ranges import whole_numbers
 
 
 def _accepts(one: dict[str, Any], arguments: str) -> bool:
@@ -97,6 +101,16 @@ KIND = {
         ),
         ({"properties": {"a": INTEGER}, "required": ["a"]}, ['{"a": 1}'], ["1", "{}"]),
         ({"type": "number", "minimum": 0}, ["1.5"], ["-1.5"]),
+        ({"type": "integer", "minimum": 1}, ["1", "9", "10", "123456789012345678"], ["0", "-1", "01", "1.0"]),
+        ({"type": "integer", "exclusiveMinimum": 0, "maximum": 100}, ["1", "99", "100"], ["0", "101", "1000", "-5"]),
+        ({"type": "integer", "minimum": 17, "exclusiveMaximum": 142}, ["17", "20", "99", "100", "141"], ["16", "142"]),
+        ({"type": "integer", "minimum": -12, "maximum": 3}, ["-12", "-1", "0", "3"], ["-13", "4", "-0"]),
+        ({"type": "integer", "maximum": -7}, ["-7", "-10", "-999"], ["-6", "0", "7"]),
+        ({"type": "integer", "minimum": 7, "maximum": 7.5}, ["7"], ["8", "6", "77"]),
+        ({"type": "integer", "minimum": 0.5, "maximum": 10**30}, ["1", "999999999999999999"], ["0"]),
+        ({"type": "integer", "minimum": 0, "exclusiveMinimum": True}, ["1"], ["0"]),
+        ({"allOf": [{"type": "integer", "minimum": 3}, {"maximum": 12}]}, ["3", "12"], ["2", "13"]),
+        ({"anyOf": [{"type": "integer", "minimum": 5, "maximum": 4}, STRING]}, ['"x"'], ["4", "5"]),
         ({"type": "array", "items": False}, ["[]"], ["[1]"]),
         ({"type": ["null"]}, ["null"], ["1"]),
     ],
@@ -105,6 +119,28 @@ def test_what_may_be_written_for_a_schema(schema: dict[str, Any], right: list[st
     one = tool("f", x=schema)
     assert [value for value in right if not _accepts(one, value)] == []
     assert [value for value in wrong if _accepts(one, value)] == []
+
+
+def test_the_whole_numbers_of_a_range_can_be_written_and_no_others() -> None:
+    source = random.Random(7)
+    for _ in range(150):
+        least = source.choice([source.randint(-130, 130), source.randint(-12_000, 12_000)])
+        most = least + source.choice([0, 1, source.randint(0, 30), source.randint(0, 3_000)])
+        rules = Rules()
+        rules.define("root", whole_numbers(least, most))
+        reader = Gbnf(to_bnf(rules))
+        for number in {
+            least,
+            most,
+            least - 1,
+            most + 1,
+            (least + most) // 2,
+            -least,
+            0,
+            most * 10,
+            source.randint(-200, 200),
+        }:
+            assert reader.accepts(str(number)) is (least <= number <= most), (least, most, number)
 
 
 def test_alternatives_of_all_arguments_are_alternatives_of_calls() -> None:

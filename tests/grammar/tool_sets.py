@@ -58,6 +58,11 @@ _BOX = {
     "additionalProperties": False,
 }
 
+
+def _from_to(least: int, most: int) -> dict[str, Any]:
+    return {"type": "integer", "minimum": least, "maximum": most}
+
+
 NASTY: dict[str, list[dict[str, Any]]] = {
     "rich": RICH,
     "unicode names": [
@@ -210,13 +215,18 @@ NASTY: dict[str, list[dict[str, Any]]] = {
         tool("a.b", false={"type": "boolean"}, fa=BOOLEAN, null_ok={"type": ["null", "boolean"]}, required=[]),
         tool("a-b:c/d", t={"enum": ["t", "tr", "true", True, "tru"]}),
     ],
-    "names that begin as join does": [tool("j", x=INTEGER), tool("jump", x=INTEGER), tool("join_all", x={})],
+    "names that begin as join does": [tool("j", x=INTEGER), tool("jump", x=INTEGER), tool("join_all", x=STRING)],
     "five thousand values": [tool("pick", x={"enum": [f"value {index:04}" for index in range(5000)]}, n=NUMBER)],
     "lengths": [
         tool(
             "long", x={"type": "string", "maxLength": 10**9}, y={"type": "array", "items": INTEGER, "maxItems": 10**9}
         ),
         tool("short", x={"type": "string", "maxLength": 0}, y={"type": "string", "minLength": 3, "maxLength": 3}),
+    ],
+    "bounds": [
+        tool("roll", required=["sides"], sides=_from_to(2, 100), count=_from_to(1, 10), seed=_from_to(0, 65_535)),
+        tool("year", x=_from_to(1900, 2100), y={"type": ["integer", "null"], "minimum": 1}),
+        tool("below", x={"type": "integer", "exclusiveMaximum": -17}, y=_from_to(-273, 1_000), z=_from_to(7, 7)),
     ],
     "patterns": [
         tool("ranged", required=[], x={"type": "string", "format": "date"}, n={"type": "integer", "minimum": 0})

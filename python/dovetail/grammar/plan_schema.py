@@ -125,8 +125,11 @@ class _Writer:
                 return _one_of([*scalars, {"type": "array", "items": _one_of(scalars)}] if depth else scalars)
             case Text():
                 return {"type": "string"}
-            case Number(whole, unsigned):
-                return {"type": "integer" if whole else "number"} | ({"minimum": 0} if unsigned else {})
+            case Number(False, unsigned):
+                return {"type": "number"} | ({"minimum": 0} if unsigned else {})
+            case Number(_, _, least, most):
+                bounds = {"minimum": least, "maximum": most}
+                return {"type": "integer"} | {name: bound for name, bound in bounds.items() if bound is not None}
             case Boolean():
                 return {"type": "boolean"}
             case Null():

@@ -1,17 +1,20 @@
 """Reads JSON Schema: what may be written for the arguments of a tool.
 
-A shape allows no more than its schema does, except for what no grammar carries and the plan machine checks: ranges,
-patterns and formats, whether items differ, and conditions that `dovetail.grammar.alternatives` cannot take apart.
+A shape allows no more than its schema does, except for what no grammar carries and the plan machine checks: multiples
+and ranges of numbers that need not be whole, patterns and formats, whether items differ, and conditions that
+`dovetail.grammar.alternatives` cannot take apart.
 Recursion is unrolled: with a recursive rule a small model opens brackets for ever.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping as AbstractMapping
-from typing import Any, Final
+from math import ceil, floor
+from typing import Any, Final, TypeGuard
 
 from dovetail.grammar.alternatives import Alternatives
 from dovetail.grammar.merging import Plain, types_in
+from dovetail.grammar.ranges import LARGEST
 from dovetail.grammar.shape import (
     ANY,
     BOOLEAN,
@@ -114,9 +117,11 @@ class SchemaReader:
         match name:
             case "string":
                 return self._text(schema)
-            case "integer" | "number":
+            case "integer":
+                return _whole(schema)
+            case "number":
                 least = schema.get("minimum", schema.get("exclusiveMinimum"))
-                return Number(whole=name == "integer", unsigned=isinstance(least, int | float) and least >= 0)
+                return Number(unsigned=isinstance(least, int | float) and least >= 0)
             case "boolean":
                 return BOOLEAN
             case "null":
@@ -212,6 +217,32 @@ def _of_size(members: list[Member], schema: Plain) -> Shape:
         needed += demanded
         sized.append(Member(member.name, member.shape, required=True) if demanded else member)
     return Record(tuple(sized))
+
+
+def _whole(schema: Plain) -> Shape:
+    """The whole numbers that a schema takes, but for what they must be multiples of."""
+    least = [-bound for bound in _tops(schema, "minimum", "exclusiveMinimum", -1)]
+    most = _tops(schema, "maximum", "exclusiveMaximum", 1)
+    low, high = max(least, default=None), min(most, default=None)
+    if (-LARGEST if low is None else low) > (LARGEST if high is None else high):
+        return NEVER
+    return Number(whole=True, unsigned=low is not None and low >= 0, least=low, most=high)
+
+
+def _tops(schema: Plain, inclusive: str, exclusive: str, sign: int) -> list[int]:
+    """The largest whole numbers that each bound of a schema allows; with the sign turned, the smallest."""
+    top, beyond = schema.get(inclusive), schema.get(exclusive)
+    tops = []
+    if _is_number(top):
+        # The oldest drafts say `true` of a bound that is excluded.
+        tops.append(ceil(sign * top) - 1 if beyond is True else floor(sign * top))
+    if _is_number(beyond):
+        tops.append(ceil(sign * beyond) - 1)
+    return tops
+
+
+def _is_number(value: Any) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 def _bounds(schema: Plain, least: str, most: str, limit: int) -> tuple[int, int]:

@@ -55,10 +55,12 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number, or only a whole one, or only one without a sign."""
+    """A number, or only a whole one, or only one without a sign; whole ones are from ``least`` to ``most``."""
 
     whole: bool = False
     unsigned: bool = False
+    least: int | None = None
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from dovetail.grammar.expression import (
     separated,
     series,
 )
+from dovetail.grammar.ranges import whole_numbers
 from dovetail.grammar.shape import (
     Array,
     Boolean,
@@ -90,6 +91,8 @@ class Values:
                 if (least, most) == (0, self._max_string):
                     return Name("string")
                 return self._rules.share("string", string_of(least, most), terminal=True)
+            case Number(_, _, least, most) if least not in {None, 0} or most is not None:
+                return self._rules.share("whole", whole_numbers(least, most), terminal=True)
             case Number(whole, unsigned):
                 return Name(("natural" if unsigned else "integer") if whole else "decimal" if unsigned else "number")
             case Boolean():
