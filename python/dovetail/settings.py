@@ -25,7 +25,7 @@ _LIMITS = ("deadline", "max_replans", "max_tasks", "max_parallel_calls", "max_to
 class Settings(LayeredSettings):
     """What the command line is told. None stands for what is left to Dovetail or to the provider."""
 
-    files = frozenset({"answer_schema", "examples", "prompt", "policies", "prices"})
+    files = frozenset({"answer_schema", "examples", "joiner_prompt", "prompt", "policies", "prices"})
     options = {"max_parallel_calls": "--max-parallel", "examples": "--example"}  # noqa: RUF012 - see the base
 
     model: str | None = None
@@ -63,6 +63,8 @@ class Settings(LayeredSettings):
     """Where examples stand in the prompt."""
     prompt: Path | None = None
     """The file of the planner's prompt (see `dovetail.prompts.PlannerPrompt`)."""
+    joiner_prompt: Path | None = None
+    """The file of the joiner's prompt (see `dovetail.joiner_prompt.JoinerPrompt`)."""
     strategy: StrategyName | None = None
     """How answers are found; ``compile`` if None."""
     answer_schema: Path | None = None

@@ -72,6 +72,7 @@ OPTIONS = {
         "max_examples": "N",
         "examples_as": "WHERE",
         "prompt": "FILE",
+        "joiner_prompt": "FILE",
     },
     "bounds of a run": {
         "deadline": "SECONDS",

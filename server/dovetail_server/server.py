@@ -15,6 +15,7 @@ from dovetail.engine import Engine
 from dovetail.errors import UsageError
 from dovetail.example_selection import NearestExamples
 from dovetail.examples import gather_examples
+from dovetail.joiner_prompt import JoinerPrompt
 from dovetail.lessons import Lessons
 from dovetail.models.provider import open_beside
 from dovetail.policy_file import Policies, read_policies
@@ -103,6 +104,7 @@ class Server:
                 )
             # What can be mistaken in files is read before servers of tools are waited for.
             prompt = PlannerPrompt(settings.prompt, settings.examples_as)
+            joiner_prompt = JoinerPrompt(settings.joiner_prompt)
             policies = Policies({}) if settings.policies is None else read_policies(settings.policies)
             own = policies.applied_to_all(await ToolSet.load([*settings.tools, *self._tools]))
             for tool in own:
@@ -118,6 +120,7 @@ class Server:
                 examples=Lessons(gather_examples(settings.tools, settings.examples), own, awaits_tools=True),
                 example_selector=NearestExamples(settings.max_examples),
                 prompt=prompt,
+                joiner_prompt=joiner_prompt,
                 limits=settings.limits(),
                 prices=None if settings.prices is None else read_prices(settings.prices),
                 require_approval=settings.require_approval,

@@ -23,7 +23,19 @@ class ServerSettings(LayeredSettings):
     """What a server is told. The text below a setting is the help of its option."""
 
     table = "serve"
-    files = frozenset({"examples", "policies", "prices", "prompt", "tls_certificate", "tls_key", "client_ca", "tokens"})
+    files = frozenset(
+        {
+            "client_ca",
+            "examples",
+            "joiner_prompt",
+            "policies",
+            "prices",
+            "prompt",
+            "tls_certificate",
+            "tls_key",
+            "tokens",
+        }
+    )
     options = {  # noqa: RUF012 - see the base
         "models": "--model",
         "examples": "--example",
@@ -77,6 +89,8 @@ class ServerSettings(LayeredSettings):
     """where a planner is shown them: turns (of the chat), or system (behind the tools); turns if it is not set"""
     prompt: Path | None = None
     """the planner's prompt: a template with the place $tools, which `dovetail prompt --template` prints filled in"""
+    joiner_prompt: Path | None = None
+    """the joiner's prompt: a template with the place $reply, for `dovetail prompt --joiner --template`"""
 
     deadline: Seconds = 300.0
     """how long a run may take; a request may ask for less of this and the next five"""

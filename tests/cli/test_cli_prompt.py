@@ -11,7 +11,7 @@ from commandline import BOUND, SPECS, dovetail
 
 from dovetail import Engine, ToolSet
 from dovetail.answer_schema import AnswerSchema
-from dovetail.joiner_prompt import joiner_messages
+from dovetail.joiner_prompt import JoinerPrompt, joiner_messages
 from dovetail.observations import Observation
 from dovetail.prompts import planner_messages
 from dovetail.replan_prompt import ReplanContext
@@ -91,11 +91,29 @@ def test_of_a_model_that_takes_json_schemas_alone_plans_are_asked_for_in_json(fo
     assert json.loads(in_lines) == planner_messages("How?", SPECS)
 
 
+def test_examples_too_are_in_json_for_a_model_whose_plans_are(folder: Path) -> None:
+    demo = ("prompt", "--tools", "demo", "--question", "How many people live in Peru?", "--dialect", "json_schema")
+    turns = json.loads(dovetail(folder, *demo, "--json").stdout)
+    assert all(json.loads(turn["content"])["tasks"] for turn in turns if turn["role"] == "assistant")
+    assert len(turns) == 2 + 2 * 2
+
+
 def test_the_joiner_is_asked_about_earlier_tasks_with_what_the_answer_must_be_like(folder: Path) -> None:
     asked = ("prompt", "--joiner", "--question", "How?", "--json", "--cite", "--answer-schema", "answer.json")
     done = dovetail(folder, *asked, "--tools", "tools.json", "--earlier", "earlier.txt")
     schema = AnswerSchema({"type": "number"}).with_citations().json
     assert json.loads(done.stdout) == joiner_messages("How?", EARLIER, answer_schema=schema, cite=True)
+
+
+def test_a_joiner_that_is_held_to_a_json_schema_is_asked_to_reply_in_json(folder: Path) -> None:
+    (folder / "joiner.txt").write_text("For the harbour.\n$reply\n")
+    asked = ("prompt", "--joiner", "--question", "How?", "--json", "--dialect", "json_schema")
+    assert json.loads(dovetail(folder, *asked).stdout) == joiner_messages("How?", (), form="json")
+    done = dovetail(folder, *asked, "--template", "joiner.txt", "--answer-schema", "answer.json")
+    schema = AnswerSchema({"type": "number"}).json
+    own = JoinerPrompt(folder / "joiner.txt").messages("How?", (), form="json", answer_schema=schema)
+    assert json.loads(done.stdout) == own
+    assert own[0]["content"].startswith("For the harbour.\nReply with JSON alone:")
 
 
 @pytest.mark.parametrize("strategy", ["react", "tool-calls"])

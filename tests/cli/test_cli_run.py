@@ -110,10 +110,10 @@ def test_a_run_may_go_by_turns(folder: Path) -> None:
     assert (done.returncode, done.stdout) == (0, b"it is 8\n")
 
 
-def test_tool_calls_need_a_model_that_has_them(folder: Path) -> None:
+def test_a_recording_of_plans_has_no_turns_with_tool_calls_to_play(folder: Path) -> None:
     done = run(folder, "1. double(4)", options=("--strategy", "tool-calls"))
-    assert done.returncode == 2
-    assert b"has no tool calls of its own; take another model, or another strategy, such as 'react'" in done.stderr
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"record the run again, with this strategy" in done.stderr
 
 
 def test_the_answer_fits_a_schema_and_cites_its_tasks(folder: Path) -> None:
@@ -153,6 +153,10 @@ def test_examples_come_from_the_tools_module_and_from_files(folder: Path) -> Non
         (("q", "--model", "replay:calls.jsonl", "--tools", "none.py"), "there is no file none.py"),
         (("q", "--model", "replay:calls.jsonl", "--tools", "bad.py"), "tools bad.py: importing it fails"),
         (("q", "--model", "replay:calls.jsonl", "--example", "none.txt"), "examples file none.txt cannot be read"),
+        (
+            ("q", "--model", "replay:calls.jsonl", "--joiner-prompt", "own.txt"),
+            "own.txt:2: the prompt ends without ",
+        ),
         (("q", "--model", "replay:calls.jsonl", "--max-tasks", "0"), "--max-tasks: "),
         (("q", "--model", "replay:calls.jsonl", "--max-tasks", "many"), "invalid int value: 'many'"),
         (("q", "--model", "replay:calls.jsonl", "--deadline", "nan"), "--deadline: "),
@@ -165,6 +169,7 @@ def test_examples_come_from_the_tools_module_and_from_files(folder: Path) -> Non
 def test_a_wrong_call_is_one_line_and_status_2(folder: Path, arguments: tuple[str, ...], message: str) -> None:
     recording(folder, ANSWERED)
     (folder / "bad.py").write_text("1 / 0\n")
+    (folder / "own.txt").write_text("Answer.\nNow.\n")
     done = dovetail(folder, "run", *arguments)
     lines = done.stderr.decode().splitlines()
     assert (done.returncode, done.stdout, len(lines)) == (2, b"", 1)

@@ -102,6 +102,23 @@ def test_with_json_the_events_of_the_server_are_written(tmp_path: Path, address:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_a_mistake_in_an_example_is_told_with_its_place_in_the_file(tmp_path: Path, address: str) -> None:
+    (tmp_path / "more.txt").write_text(
+        "Question: twice four?\n1. double(4)\n2. join($1)\n\n"
+        "Question: four times four?\nEarlier:\n1. double(4)\n-> 8\n2. double(eight)\n-> 16\n"
+        "Missing: the rest\n3. double($1)\n4. join($3)\n"
+    )
+    asked = ("run", "--server", address, "--example", "more.txt", ANSWERED)
+    done = dovetail(tmp_path, *asked)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"dovetail: more.txt:9:")
+    assert b": example 2: " in done.stderr
+    right = (tmp_path / "more.txt").read_text().replace("eight", "8")
+    (tmp_path / "more.txt").write_text(right)
+    done = dovetail(tmp_path, *asked)
+    assert (done.returncode, done.stdout) == (0, b"42\n")
+
+
 def test_what_tools_of_a_server_wrote_reaches_the_terminal_without_control_characters(
     tmp_path: Path, address: str
 ) -> None:

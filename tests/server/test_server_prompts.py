@@ -71,6 +71,16 @@ async def test_a_template_is_the_system_prompt_of_every_run(tmp_path: Path) -> N
     assert "\n---\nExamples:\n\nQuestion: How much is twice " in system["content"]
 
 
+async def test_a_template_of_the_joiners_is_what_it_is_told_first(tmp_path: Path) -> None:
+    (tmp_path / "joiner.txt").write_text("For the harbour.\n$reply\n$notes\n", encoding="utf-8")
+    model = Kept()
+    async with serving([double], models={"echo:plan": model}, joiner_prompt=tmp_path / "joiner.txt") as live:
+        assert await live.answer("1. double(4)\n2. join()", notes="Be brief.") == "done"
+    system, _ = model.asked[1]
+    assert system["content"].startswith("For the harbour.\nReply in exactly two lines:\n")
+    assert system["content"].endswith("\nBe brief.")
+
+
 @pytest.mark.parametrize(
     ("template", "given", "message"),
     [
@@ -100,8 +110,12 @@ def test_the_command_takes_them_as_options_from_the_environment_and_from_the_fil
     settings = ServerSettings.load({"max_examples": "7"}, config=tmp_path / "dovetail.toml")
     assert (settings.max_examples, settings.examples_as) == (7, "system")
     assert settings.prompt == tmp_path / "planner.txt"
+    (tmp_path / "joiner.txt").write_text("Answer.\n", encoding="utf-8")
+    (tmp_path / "right.txt").write_text("$tools\n", encoding="utf-8")
+    joiner = ("--prompt", "right.txt", "--joiner-prompt", "joiner.txt")
     for wrong, complaint in (
         ((), "planner.txt:1:1: there is no $tool; "),
+        (joiner, "joiner.txt:1: the prompt ends without $reply; "),
         (("--max-examples", "0"), "--max-examples: input should be greater than 0"),
         (("--examples-as", "songs"), "--examples-as: input should be 'turns' or 'system'"),
     ):

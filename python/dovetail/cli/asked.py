@@ -11,7 +11,8 @@ from dovetail.embedding import run_loop
 from dovetail.errors import UsageError
 from dovetail.example_selection import SHOWN_EXAMPLES, NearestExamples
 from dovetail.examples import gather_examples
-from dovetail.joiner_prompt import joiner_messages
+from dovetail.grammar.answer_form import answer_form
+from dovetail.joiner_prompt import JoinerPrompt
 from dovetail.lessons import Lessons, read_earlier
 from dovetail.models.protocol import GrammarDialect
 from dovetail.planner import MAX_TOOLS_SHOWN, ToolShow, chosen_lessons
@@ -23,6 +24,7 @@ from dovetail.tool_set import ToolSet
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from dovetail.joiner_prompt import ReplyForm
     from dovetail.models.protocol import Message
     from dovetail.replan_prompt import PlanForm, ReplanContext
 
@@ -35,7 +37,7 @@ _PARTS: Final = {
     "a planner": frozenset(
         {"examples", "max_examples", "examples_as", "template", "max_tools", "earlier", "missing", "dialect"}
     ),
-    "a joiner": frozenset({"earlier", "cite", "answer_schema"}),
+    "a joiner": frozenset({"template", "earlier", "dialect", "cite", "answer_schema"}),
     "the model of a turn": frozenset({"max_tools", "dialect", "cite", "answer_schema"}),
 }
 """The options that have a part in what only some are asked with."""
@@ -90,10 +92,15 @@ def _joiner(question: str, asked: RunOptions, options: Namespace) -> list[Messag
     schema = asked.answer_schema
     if schema is not None and asked.cite:
         schema = schema.with_citations()
-    return joiner_messages(
+    required = "" if schema is None else schema.json
+    form: ReplyForm = "lines"
+    if options.dialect == "json_schema":
+        form = "quoted" if required and answer_form(required).is_quoted else "json"
+    return JoinerPrompt(options.template).messages(
         question,
         () if options.earlier is None else _earlier(options, _tools(options)).observations,
-        answer_schema="" if schema is None else schema.json,
+        form=form,
+        answer_schema=required,
         cite=asked.cite,
         notes=asked.notes,
     )

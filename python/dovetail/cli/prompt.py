@@ -29,7 +29,7 @@ examples:
   dovetail prompt --tools tools.py --dialect json_schema                      of a model that takes JSON schemas alone
   dovetail prompt --tools tools.py --earlier earlier.txt --missing "the height of K2"
   dovetail prompt --tools tools.py --strategy react
-  dovetail prompt --joiner --question "How high is K2?"
+  dovetail prompt --joiner --question "How high is K2?" --template joiner.txt
   dovetail prompt --joiner --tools tools.py --earlier earlier.txt
   dovetail prompt --tools tools.py --json | jq -r '.[0].content'
 
@@ -60,14 +60,14 @@ def add_arguments(parser: Parser) -> None:
     )
     add("--max-examples", type=at_least_one, metavar="N", help="of more examples, show the nearest (2)")
     add("--examples-as", metavar="WHERE", help="turns (of the chat; default), or system (behind the tools)")
-    add("--template", metavar="FILE", help="the planner's prompt, a template with the place $tools")
+    add("--template", metavar="FILE", help="the prompt, a template with the place $tools, or for the joiner $reply")
     add("--notes", default="", metavar="TEXT", help="what the models are told besides")
     add("--max-tools", type=at_least_one, metavar="N", help="of more tools, show the most relevant (40)")
     add(
         "--dialect",
         metavar="DIALECT",
-        help="the notation of the grammar that plans are held to: gbnf, ebnf, lark, or json_schema, for which they are "
-        "asked for in JSON; none if not given",
+        help="the notation of the grammar that the model is held to: gbnf, ebnf, lark, or json_schema, for which plans "
+        "and replies are asked for in JSON; none if not given",
     )
     add("--earlier", metavar="FILE", help="calls made before, and what became of them: another plan is asked for")
     add("--missing", metavar="TEXT", help="what was missing after them; the word MISSING if not given")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dovetail.answer_schema import read_answer_schema
 from dovetail.cli.exits import end_process_after
@@ -13,14 +14,17 @@ from dovetail.cli.server_options import connection_of
 from dovetail.cli.showing import choose_view, clean_output, show
 from dovetail.client import Client
 from dovetail.embedding import run_loop
-from dovetail.errors import UsageError
+from dovetail.errors import InvalidRequestError, UsageError
 from dovetail.examples import read_examples
 from dovetail.limits import Limits
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
     from typing import Any
+
+    from dovetail.errors import DovetailError
+    from dovetail.examples import Example
 
 __all__ = ["ask_server", "with_client"]
 
@@ -42,9 +46,14 @@ _NOT_AT_A_SERVER = {
     "max_examples": "--max-examples",
     "examples_as": "--examples-as",
     "prompt": "--prompt",
+    "joiner_prompt": "--joiner-prompt",
     "policies": "--policies",
     "prices": "--prices",
 }
+
+# As a server names the places of mistakes in examples.
+_EXAMPLE: Final = re.compile(r"examples\[(\d{1,6})\]\.(\w+)")
+_AT: Final = re.compile(r"line (\d{1,9}), column (\d{1,9}): (.*)", re.DOTALL)
 
 
 def with_client(options: Namespace, work: Callable[[Client], Coroutine[Any, Any, int]]) -> int:
@@ -81,18 +90,21 @@ def ask_server(options: Namespace) -> int:
 
     async def ask(client: Client) -> int:
         with interruptible() as interruption:
-            run = await client.create(
-                options.question,
-                tools=options.tools or (),
-                model=options.model,
-                examples=examples,
-                limits=limits,
-                strategy=options.strategy,
-                answer_schema=schema,
-                cite=options.cite,
-                notes=options.notes,
-                replan_on_failure=options.replan_on_failure,
-            )
+            try:
+                run = await client.create(
+                    options.question,
+                    tools=options.tools or (),
+                    model=options.model,
+                    examples=examples,
+                    limits=limits,
+                    strategy=options.strategy,
+                    answer_schema=schema,
+                    cite=options.cite,
+                    notes=options.notes,
+                    replan_on_failure=options.replan_on_failure,
+                )
+            except InvalidRequestError as refused:
+                raise _placed(refused, examples) from refused
             questions = Questions(run, view, f"dovetail approve --server {options.server} {run.run_id}")
             status = await show(run, view, interruption=interruption, questions=questions)
         # A connection that hangs must not keep the process.
@@ -101,3 +113,16 @@ def ask_server(options: Namespace) -> int:
 
     with clean_output(view):
         return with_client(options, ask)
+
+
+def _placed(refused: InvalidRequestError, examples: Sequence[Example]) -> DovetailError:
+    """What the server said of an example, with the place in the file that it was read from."""
+    for field, what in refused.violations:
+        named, at = _EXAMPLE.fullmatch(field), _AT.fullmatch(what)
+        number = int(named[1]) if named else len(examples)
+        place = examples[number].place if number < len(examples) else None
+        if named and at and place is not None and named[2] in ("plan", "earlier"):
+            first = place.plan_line if named[2] == "plan" else place.earlier_line
+            line = first + int(at[1]) - 1
+            return UsageError(f"{place.source}:{line}:{at[2]}: example {number + 1}: {at[3]}")
+    return refused

@@ -31,7 +31,8 @@ examples:
   dovetail run --model replay:calls.jsonl --tools tools.py --json "..." | jq -c .taskSucceeded
   dovetail run --server localhost:50051 --tools search --tools math "How high is Mount Everest in feet?"
 
-A MODEL is openai:NAME, vllm:NAME, local:, local:FILE.gguf or replay:FILE.
+A MODEL is openai:NAME, azure:DEPLOYMENT, friendli:NAME, vllm:NAME, vllm-engine:NAME, local:, local:FILE.gguf or
+replay:FILE; or a chain, of which the next is asked where one fails: "openai:a, then vllm:b".
 A SPEC is demo, package.module, package.module:name, tools.py, tools.py:name, tools.json,
 mcp:COMMAND, mcp:URL or servers.toml;
 without --tools, Dovetail's own search and math (dovetail.builtin).
@@ -59,6 +60,7 @@ ENGINE_SETTINGS = (
     "max_examples",
     "examples_as",
     "prompt",
+    "joiner_prompt",
     "strategy",
     "answer_schema",
     "cite",
@@ -88,11 +90,32 @@ def add_arguments(parser: Parser) -> None:
 
 def add_engine_arguments(parser: Parser) -> None:
     """Tell a parser what commands take that answer questions with an engine of their own."""
-    add = parser.add_argument
+    parser.add_argument("--config", metavar="FILE.toml", help="settings: every option below is one")
+    _add_models(parser)
+    _add_tools(parser)
+    _add_prompts(parser)
+    _add_bounds(parser)
+
+
+def _add_models(parser: Parser) -> None:
+    add = parser.add_argument_group("models").add_argument
     add("-m", "--model", metavar="MODEL", help="the model that plans and joins, as PROVIDER:NAME")
     add("--joiner", metavar="MODEL", help="another model to join outputs into the answer")
     add("--base-url", metavar="URL", help="where the API of the model's server is")
+    add("--timeout", type=float, metavar="SECONDS", help="how long the model's server may be silent (60)")
+    add("--max-in-flight", type=int, metavar="N", help="how many requests may be in flight at a model's server")
+    add(
+        "--grammar-dialect",
+        metavar="DIALECT",
+        help="how the model's server takes grammars: gbnf, ebnf, lark, json_schema",
+    )
+    add("--prices", metavar="FILE.toml", help="what models cost, besides the prices that Dovetail knows")
+
+
+def _add_tools(parser: Parser) -> None:
+    add = parser.add_argument_group("tools").add_argument
     add("-t", "--tools", action="append", metavar="SPEC", help="tools to plan with; may be repeated")
+    add("--policies", metavar="FILE.toml", help="how calls of tools are made: timeouts, retries, limits")
     add("--allow", action="append", metavar="PATTERN", help="a tool to use no others than, or db.*; may be repeated")
     add("--deny", action="append", metavar="PATTERN", help="a tool not to use, or db.*; may be repeated")
     add(
@@ -102,7 +125,17 @@ def add_engine_arguments(parser: Parser) -> None:
         help="which calls to ask about: destructive, db.*, send(to!=*@example.com); may be repeated",
     )
     add("--max-tools", type=int, metavar="N", help="of more tools, show the planner the most relevant (40)")
-    add("--policies", metavar="FILE.toml", help="how calls of tools are made: timeouts, retries, limits")
+
+
+def _add_prompts(parser: Parser) -> None:
+    add = parser.add_argument_group("how models are asked (see dovetail prompt --help)").add_argument
+    add(
+        "--strategy",
+        metavar="NAME",
+        help="how the answer is found: compile (default); plan-only, which runs one plan and joins nothing; react, one "
+        "call after the other; tool-calls, the provider's own calls, turn by turn",
+    )
+    add("--notes", metavar="TEXT", help="what the models are told besides: the house style, today's date")
     add(
         "--example",
         action="append",
@@ -113,23 +146,21 @@ def add_engine_arguments(parser: Parser) -> None:
     add("--max-examples", type=int, metavar="N", help="of more examples, show the planner the nearest (2)")
     add("--examples-as", metavar="WHERE", help="turns (of the chat; default), or system (behind the tools)")
     add("--prompt", metavar="FILE", help="the planner's prompt, a template with the place $tools")
-    add(
-        "--strategy",
-        metavar="NAME",
-        help="how the answer is found: compile (default); plan-only, which runs one plan and joins nothing; react, one "
-        "call after the other; tool-calls, the provider's own calls, turn by turn",
-    )
+    add("--joiner-prompt", metavar="FILE", help="the joiner's prompt, a template with the place $reply")
     add("--answer-schema", metavar="FILE.json", help="the JSON Schema that the answer must fit; it is then JSON")
     add("--cite", action="store_true", default=None, help="let the answer name the tasks that it rests on: [1][3]")
-    add("--notes", metavar="TEXT", help="what the models are told besides: the house style, today's date")
+
+
+def _add_bounds(parser: Parser) -> None:
+    add = parser.add_argument_group("further plans, and bounds of the run").add_argument
     add(
         "--replan-on-failure",
         action="store_true",
         default=None,
         help="plan again when a task failed, before anything is joined",
     )
-    add("--deadline", type=float, metavar="SECONDS", help="end the run after so long (300)")
     add("--max-replans", type=int, metavar="N", help="how many further plans (2), or turns (15), may follow")
+    add("--deadline", type=float, metavar="SECONDS", help="end the run after so long (300)")
     add("--max-tasks", type=int, metavar="N", help="how many tasks may be planned (1000)")
     add(
         "--max-parallel",
@@ -140,15 +171,6 @@ def add_engine_arguments(parser: Parser) -> None:
     )
     add("--max-tokens", type=int, metavar="N", help="how many tokens its models may use")
     add("--max-cost", type=float, metavar="DOLLARS", help="how much its models may cost")
-    add("--prices", metavar="FILE.toml", help="what models cost, besides the prices that Dovetail knows")
-    add("--timeout", type=float, metavar="SECONDS", help="how long the model's server may be silent (60)")
-    add("--max-in-flight", type=int, metavar="N", help="how many requests may be in flight at a model's server")
-    add(
-        "--grammar-dialect",
-        metavar="DIALECT",
-        help="how the model's server takes grammars: gbnf, ebnf, lark, json_schema",
-    )
-    add("--config", metavar="FILE.toml", help="settings")
 
 
 def run(options: Namespace) -> int:

@@ -73,6 +73,7 @@ class Session:
                 examples=gather_examples(specs, settings.examples),
                 example_selector=NearestExamples(settings.max_examples or SHOWN_EXAMPLES),
                 prompt=PlannerPrompt(settings.prompt, settings.examples_as),
+                joiner_prompt=settings.joiner_prompt,
                 limits=settings.limits(),
                 prices=None if settings.prices is None else read_prices(settings.prices),
                 options=settings.run_options(),
