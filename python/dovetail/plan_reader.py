@@ -99,7 +99,8 @@ class PlanReader:
             pass  # the plan is closed, and its model goes on and on
         finally:
             call = text.call
-            cut_off = call.cut_off and not plan.closed.done()
+            # Whoever waited for a run that is cancelled took the future with it: the plan is not closed by that.
+            cut_off = call.cut_off and (plan.closed.cancelled() or not plan.closed.done())
             if cut_off:
                 why = call.failure.message if call.failure else "the model reached its limit of tokens"
                 plan.shortfall = f"the plan was cut off: {why}"

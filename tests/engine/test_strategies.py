@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
 from typing import get_args
 
 import pytest
 
 import dovetail
-from dovetail import Engine, RunFailedError, UsageError
+from dovetail import Engine, RunFailedError, ToolSet, UsageError, _core
 from dovetail.call_line import call_line
+from dovetail.models.protocol import Completion
 from dovetail.run_options import RunOptions, StrategyName, strategy_to_wire
 from dovetail.strategies import STRATEGIES
-from dovetail.tools import tool
+from dovetail.tools import Tool, tool
 from dovetail.v1 import Event, RunState, Strategy
 from scripted import PATIENCE, ScriptedModel, facts, finish, plan
 
@@ -124,9 +126,48 @@ def test_a_call_whose_arguments_are_nested_without_an_end_cannot_be_asked_for() 
         call_line("length", '{"text": ' + "[" * 100_000, 1)
 
 
+@pytest.mark.parametrize("name", ["db.query", "a/b:c", "_x", "read-file"])
+def test_whatever_name_a_tool_may_have_can_be_asked_for(name: str) -> None:
+    line = call_line(name, '{"text": "costs $1", "größe": 1}', 3)
+    assert line == f'3. {name}(text="costs $$1", größe=1)\n'
+    tools = [Tool(name, "", {"type": "object", "properties": {"text": {}, "größe": {}}})]
+    machine = _core.Machine(ToolSet(tools).core)
+    [ready] = [step for step in machine.feed(line) if isinstance(step, _core.Ready)]
+    assert (ready.tool, json.loads(ready.arguments)) == (name, {"text": "costs $1", "größe": 1})
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"), [('length(""))\n2. broken', "{}"), ("", "{}"), ("length", '{"a=1)\\n2. broken(b": 1}')]
 )
 def test_a_call_that_would_become_more_than_one_cannot_be_asked_for(name: str, arguments: str) -> None:
     with pytest.raises(UsageError, match="is no name of"):
         call_line(name, arguments, 1)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "written"), [("compile", "1. pay(10"), ("react", "Action: pay(10"), ("plan-only", "1. pay(10")]
+)
+async def test_half_a_call_is_not_made_when_its_run_is_cancelled(strategy: StrategyName, written: str) -> None:
+    paid: list[int] = []
+    written_so_far = asyncio.Event()
+
+    @tool
+    async def pay(amount: int) -> str:
+        """Pays."""
+        paid.append(amount)
+        return "paid"
+
+    async def half() -> AsyncGenerator[str | Completion, None]:
+        yield written
+        written_so_far.set()
+        await asyncio.Event().wait()
+        yield "0)"
+
+    async with asyncio.timeout(PATIENCE), Engine([pay], ScriptedModel(half), strategy=strategy) as engine:
+        run = engine.start("why?")
+        await written_so_far.wait()
+        run.cancel()
+        events = [event async for event in run.events()]
+    assert paid == []
+    assert facts(events, "plan_diagnosed")[0].code == "cut_off"
+    assert facts(events, "run_ended")[0].state == RunState.RUN_STATE_CANCELLED
