@@ -191,6 +191,41 @@ async def test_friendli_takes_its_token_and_a_json_schema(monkeypatch: pytest.Mo
         assert request.body["response_format"]["json_schema"]["schema"] == json.loads(SCHEMA.text)
 
 
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ({"type": "array", "items": {"type": "null"}, "minItems": 3, "maxItems": 4}, {"minItems": 1}),
+        ({"type": "array", "items": {"type": "null"}, "minItems": 0}, {"minItems": 0}),
+        ({"type": "integer", "minimum": 1, "maximum": 9}, {"minimum": 1, "maximum": 9}),
+        ({"type": "number", "minimum": 0}, {}),
+        ({"type": "string", "enum": ["a", None]}, {"enum": ["a", None]}),
+        (
+            {"enum": [{"a": [1, "x"]}]},
+            {
+                "properties": {
+                    "a": {"type": "array", "items": {"anyOf": [{"enum": [1]}, {"enum": ["x"]}]}, "minItems": 1}
+                },
+                "required": ["a"],
+                "additionalProperties": False,
+            },
+        ),
+        (
+            {"enum": ["x", []]},
+            {"anyOf": [{"enum": ["x"]}, {"type": "array", "items": {"type": "null"}, "minItems": 0}]},
+        ),
+    ],
+)
+async def test_friendli_is_sent_what_it_knows_of_a_schema(asked: Any, sent: Any) -> None:
+    schema = {"type": "object", "properties": {"x": asked}, "required": ["x"], "additionalProperties": False}
+    async with serve(Script([chunk("{}"), *DONE])) as server:
+        async with closing(FriendliModel("m", base_url=server.base_url, api_key=TOKEN)) as model:
+            await ask(model, grammar=Grammar("json_schema", json.dumps(schema)))
+        [request] = server.requests
+    got = request.body["response_format"]["json_schema"]["schema"]["properties"]["x"]
+    kept = {name: asked[name] for name in ("type", "items") if name in asked}
+    assert got == ({"type": "object"} if "properties" in sent else kept) | sent
+
+
 def test_friendli_needs_a_token_and_openais_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with pytest.raises(UsageError, match="FRIENDLI_TOKEN"):

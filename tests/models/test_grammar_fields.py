@@ -52,6 +52,47 @@ async def test_a_chat_has_a_grammar_where_servers_look_for_it(grammar: Grammar, 
     assert {name: value for name, value in body.items() if name not in common} == fields
 
 
+def _tasks(*names: str, first: str = "id") -> dict[str, Any]:
+    """Tasks of these tools, as a plan in JSON has them."""
+    tasks = []
+    for name in names:
+        keys = {
+            "id": {"type": "integer"},
+            "tool": {"type": "string", "enum": [name]},
+            "n": {"type": ["number", "null"]},
+        }
+        ordered = {first: keys[first], **keys}
+        tasks.append(
+            {"type": "object", "properties": ordered, "required": list(ordered), "additionalProperties": False}
+        )
+    items = tasks[0] if len(tasks) == 1 else {"anyOf": tasks}
+    return {"type": "object", "properties": {"tasks": {"type": "array", "items": items, "maxItems": 9, "minItems": 2}}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        # OpenAI refuses objects among which the first key does not tell.
+        (_tasks("a", "b"), _tasks("a", "b", first="tool")),
+        (_tasks("a"), _tasks("a")),
+        (_tasks("a", "a"), _tasks("a", "a")),
+        (_tasks("a", "b", first="tool"), _tasks("a", "b", first="tool")),
+        ({"$defs": {"x": _tasks("a", "b")}}, {"$defs": {"x": _tasks("a", "b", first="tool")}}),
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, {"anyOf": [{"type": "string"}, {"type": "null"}]}),
+    ],
+)
+@pytest.mark.parametrize("api", ["chat", "responses"])
+async def test_alternatives_of_a_schema_are_told_apart_by_their_first_key(api: Any, asked: Any, sent: Any) -> None:
+    async with serve(Script([chunk("x"), *DONE])) as server:
+        model = OpenAIModel("m", base_url=server.base_url, api=api, grammar_dialect="json_schema")
+        async with closing(model):
+            await ask(model, grammar=Grammar("json_schema", json.dumps(asked)))
+        body = server.requests[0].body
+    got = body["text"]["format"] if api == "responses" else body["response_format"]["json_schema"]
+    # The order of keys counts.
+    assert json.dumps(got["schema"]) == json.dumps(sent)
+
+
 @pytest.mark.parametrize(
     ("message", "param", "status"),
     [
@@ -61,6 +102,7 @@ async def test_a_chat_has_a_grammar_where_servers_look_for_it(grammar: Grammar, 
         ("Failed to initialize samplers: failed to parse grammar", None, 400),
         ("The structured_outputs backend does not support it", None, 422),
         ("Invalid value", "text.format.schema", 400),
+        ("Invalid schema: Objects provided via 'anyOf' must not share identical first keys.", None, 400),
     ],
 )
 async def test_a_refused_grammar_is_told_from_a_refused_request(message: str, param: str | None, status: int) -> None:

@@ -55,8 +55,8 @@ def plan_schema(tools: Sequence[Signature], terms: Terms, *, patterns: bool = Tr
     """
     produced = frozenset[str]().union(*(tool.produces for tool in tools))
     # Their names are constants, too.
-    writer = _Writer(produced, sum(len(tool.records) for tool in tools))
-    tasks = [_task(tool.name, writer.record(record)) for tool in tools for record in tool.records]
+    writer = _Writer(produced, len(tools))
+    tasks = [_task(tool.name, _one_of(writer.record(record) for record in tool.records)) for tool in tools]
     properties: _Schema = {"thought": {"type": ["string", "null"]}} if terms.thought else {}
     properties["tasks"] = {
         "type": "array",

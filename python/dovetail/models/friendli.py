@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from dovetail.errors import UsageError
 from dovetail.models.openai import OpenAIModel
+from dovetail.models.provider_schema import without_friendlis_unknown
 
 if TYPE_CHECKING:
-    from dovetail.models.protocol import GrammarDialect
+    from dovetail.models.protocol import Grammar, GrammarDialect
 
 __all__ = ["FriendliModel"]
 
@@ -51,3 +54,9 @@ class FriendliModel(OpenAIModel):
             grammar_dialect=grammar_dialect or "json_schema",
             **settings,
         )
+
+    def _constraint(self, grammar: Grammar) -> dict[str, object]:
+        if grammar.dialect == "json_schema":
+            known = without_friendlis_unknown(json.loads(grammar.text))
+            grammar = replace(grammar, text=json.dumps(known, ensure_ascii=False))
+        return super()._constraint(grammar)

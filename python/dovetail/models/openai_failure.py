@@ -21,7 +21,7 @@ _CUT_MARK = "…"
 _LEAST_SECRET = 6
 """Fewer characters of the beginning of a secret give nothing away."""
 _ABOUT_GRAMMARS = re.compile(
-    r"grammar|structured.?output|guided|json.?schema|response.?format|text\.format|\btools?\b|tool_choice"
+    r"grammar|structured.?output|guided|schema|response.?format|text\.format|\btools?\b|tool_choice"
     r"|\b(ebnf|gbnf|lark)\b",
     re.IGNORECASE,
 )

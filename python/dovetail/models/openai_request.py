@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from dovetail.models.provider_schema import with_unlike_first_keys
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -92,7 +94,7 @@ class Requests:
         if self.reasoning_effort is not None:
             request["reasoning"] = {"effort": self.reasoning_effort}
         if grammar is not None and grammar.dialect == "json_schema":
-            schema = json.loads(grammar.text)
+            schema = with_unlike_first_keys(json.loads(grammar.text))
             request["text"] = {"format": {"type": "json_schema", "name": "plan", "strict": True, "schema": schema}}
         elif grammar is not None:
             form = {"type": "grammar", "syntax": grammar.dialect, "definition": grammar.text}
@@ -115,7 +117,7 @@ def chat_constraint(grammar: Grammar) -> dict[str, object]:
     """
     match grammar.dialect:
         case "json_schema":
-            schema = {"name": "plan", "strict": True, "schema": json.loads(grammar.text)}
+            schema = {"name": "plan", "strict": True, "schema": with_unlike_first_keys(json.loads(grammar.text))}
             return {"response_format": {"type": "json_schema", "json_schema": schema}}
         case "gbnf":
             return {"grammar": grammar.text}
