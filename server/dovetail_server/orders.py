@@ -15,6 +15,7 @@ from dovetail.run_options import RunOptions, StrategyName, strategy_to_wire
 from dovetail.strategies import STRATEGIES
 from dovetail.strategies.react import check_react
 from dovetail.strategies.tool_calls import check_tool_calls
+from dovetail.threads import Threads
 from dovetail.tool_set import ToolSet
 from dovetail.v1 import Strategy
 from dovetail_server.client_tools import ClientTools, inline_tools
@@ -67,9 +68,11 @@ class OrderDesk:
         self._models = models
         self._catalogue = catalogue
         self._limits = settings.limits()
+        # Of its own: a tool that hangs in a shared one must not hold up who asks.
+        self._reader = Threads(1)
 
-    def check(self, request: v1.CreateRunRequest, caller: Caller, *, on_stream: bool) -> Order:
-        """Turn a request into an order.
+    async def check(self, request: v1.CreateRunRequest, caller: Caller, *, on_stream: bool) -> Order:
+        """Turn a request into an order. Examples take their time to read, in which the world may have changed.
 
         Raises:
             Refusal: a field cannot be used.
@@ -94,7 +97,7 @@ class OrderDesk:
             tools=tools,
             client_tools=client_tools,
             model=model,
-            examples=_examples(request.examples, tools) if request.examples else None,
+            examples=await self._examples(request.examples, tools) if request.examples else None,
             limits=self._bounded(request.limits, options.strategy) if request.HasField("limits") else self._limits,
             options=options,
             metadata=metadata,
@@ -130,6 +133,15 @@ class OrderDesk:
             if tool.name in (one.name for one in chosen):
                 raise Refusal.invalid_field(f"client_tools[{index}].name", f"{tool.name!r} is a tool of the server too")
         return ToolSet([*chosen, *brought]), client_tools
+
+    async def _examples(self, given: Sequence[v1.PlanExample], tools: ToolSet) -> Lessons:
+        examples = _bounded_examples(given)
+        try:
+            # The largest that are taken keep a processor for a third of a second, and the loop has others to serve.
+            return await self._reader.run(Lessons, {"examples": examples, "tools": tools})
+        except ExampleError as error:
+            what = f"line {error.line}, column {error.column}: {error.what}"
+            raise Refusal.invalid_field(f"examples[{error.number - 1}].{error.part}", what) from None
 
     def _bounded(self, asked: v1.Limits, strategy: StrategyName) -> Limits:
         bounds: dict[str, float | int | None] = {}
@@ -190,7 +202,7 @@ def _check_metadata(metadata: Mapping[str, str]) -> None:
         raise Refusal.invalid_field("metadata", f"has {size:,} bytes; there may be {_MOST_METADATA_BYTES:,}")
 
 
-def _examples(given: Sequence[v1.PlanExample], tools: ToolSet) -> Lessons:
+def _bounded_examples(given: Sequence[v1.PlanExample]) -> list[Example]:
     if len(given) > _MOST_EXAMPLES:
         raise Refusal.invalid_field("examples", f"there are {len(given)}; there may be {_MOST_EXAMPLES}")
     examples = [Example(one.question, one.plan, one.earlier, one.missing) for one in given]
@@ -202,8 +214,4 @@ def _examples(given: Sequence[v1.PlanExample], tools: ToolSet) -> Lessons:
         size += sum(len(text.encode()) for text in (one.question, one.plan, one.earlier, one.missing))
     if size > _MOST_EXAMPLE_BYTES:
         raise Refusal.invalid_field("examples", f"have {size:,} bytes; there may be {_MOST_EXAMPLE_BYTES:,}")
-    try:
-        return Lessons(examples, tools)
-    except ExampleError as error:
-        what = f"line {error.line}, column {error.column}: {error.what}"
-        raise Refusal.invalid_field(f"examples[{error.number - 1}].{error.part}", what) from None
+    return examples

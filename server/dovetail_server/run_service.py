@@ -67,7 +67,7 @@ class RunService(RunServiceServicer):
     # gRPC names its methods its own way, and types them for generators; ours are coroutines that write.
     async def CreateRun(self, request: v1.CreateRunRequest, context: Context) -> CreateRunResponse:
         """Start a run, and return at once."""
-        hosted = self._create(request, context, on_stream=False)
+        hosted = await self._create(request, context, on_stream=False)
         return CreateRunResponse(run=hosted.to_proto())
 
     async def StreamRun(  # type: ignore[override]
@@ -77,7 +77,7 @@ class RunService(RunServiceServicer):
         first = await anext(aiter(requests), None)
         if first is None or first.WhichOneof("message") != "start":
             raise Refusal.wrong_message("start: must be the first message of the stream")
-        hosted = self._create(first.start, context, on_stream=True)
+        hosted = await self._create(first.start, context, on_stream=True)
         mailbox = ClientMailbox()
         hosted.streams += 1
         if hosted.client_tools is not None:
@@ -162,14 +162,15 @@ class RunService(RunServiceServicer):
             raise Refusal.invalid_field("decision.arguments_json", str(error)) from None
         return ResolveApprovalResponse(run=hosted.to_proto())
 
-    def _create(self, request: v1.CreateRunRequest, context: Context, *, on_stream: bool) -> HostedRun:
+    async def _create(self, request: v1.CreateRunRequest, context: Context, *, on_stream: bool) -> HostedRun:
         """The run of a request: the one that it created before, or a new one."""
         asked = fingerprint(request)
-        hosted = self._registry.find(request.run_id, asked) if request.run_id else None
+        hosted = self._known(request.run_id, asked)
         if hosted is None:
-            if self._draining:
-                raise Refusal.shutting_down()
-            order = self._desk.check(request, caller(), on_stream=on_stream)
+            order = await self._desk.check(request, caller(), on_stream=on_stream)
+            # While it was checked, the same request may have come again.
+            hosted = self._known(request.run_id, asked)
+        if hosted is None:
 
             def start() -> Run:
                 return self._engine.start(
@@ -187,6 +188,13 @@ class RunService(RunServiceServicer):
 
             hosted = self._registry.add(asked, start, order.client_tools)
         note(run_id=hosted.run.run_id)
+        return hosted
+
+    def _known(self, run_id: str, asked: bytes) -> HostedRun | None:
+        """The run that a request created before; if none did, and none can, the request is refused."""
+        hosted = self._registry.find(run_id, asked) if run_id else None
+        if hosted is None and self._draining:
+            raise Refusal.shutting_down()
         return hosted
 
     async def _read(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from dovetail import Client, Example, InvalidRequestError, SyncClient
+from dovetail import Client, Example, InvalidRequestError, SyncClient, v1
 from dovetail.examples import parse_examples
 from dovetail.models.protocol import Completion, Message, ModelStream, Usage
 from dovetail.threads import shared_threads
 from dovetail.tools import tool
-from live import Echo, serving
+from live import PATIENCE, Echo, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -124,3 +125,14 @@ async def test_all_four_texts_of_examples_count_towards_how_long_they_may_be() -
     async with serving([double]) as live, Client(live.address) as client:
         with pytest.raises(InvalidRequestError, match=r"examples: have 262,148 bytes; there may be 262,144"):
             await client.create("q", examples=[example, Example("q", "p", "e", "m")])
+
+
+async def test_a_request_that_comes_twice_while_its_examples_are_read_creates_one_run() -> None:
+    plan = "\n".join(f"{number}. double({number})" for number in range(1, 60)) + "\n60. join()"
+    examples = [v1.PlanExample(question=f"q{number}", plan=plan) for number in range(200)]
+    request = v1.CreateRunRequest(run_id="mine", question="1. double(4)\n2. join($1)", examples=examples)
+    async with serving([double]) as live:
+        first, second = await asyncio.gather(*(live.runs.CreateRun(request, timeout=PATIENCE) for _ in range(2)))
+        assert first.run.create_time == second.run.create_time
+        assert len((await live.runs.ListRuns(v1.ListRunsRequest())).runs) == 1
+        assert (await live.events("mine"))[-1].run_ended.state == v1.RunState.RUN_STATE_ANSWERED
