@@ -162,6 +162,17 @@ async def test_a_prompt_that_azure_filters_is_rejected_and_no_credential_is_show
     assert KEY not in str(raised.value)
 
 
+async def test_what_is_not_found_at_azure_is_told_with_the_form_of_its_endpoint() -> None:
+    error = {"error": {"code": "404", "message": "Resource not found"}}
+    script = Script([json.dumps(error).encode()], 404, {"content-type": "application/json"})
+    async with (
+        serve(script) as server,
+        closing(AzureModel("plans", base_url=f"{server.origin}/openai/v1", api_key=KEY)) as model,
+    ):
+        with pytest.raises(ModelError, match=r"Resource not found; .*openai\.azure\.com, without a path"):
+            await ask(model)
+
+
 async def test_azure_takes_grammars_by_responses_if_asked_to() -> None:
     async with serve(planned("1. search()")) as server:
         model = AzureModel("plans", base_url=server.origin, api_key=KEY, api="responses", api_version="preview")

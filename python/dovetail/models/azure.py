@@ -89,6 +89,7 @@ class AzureModel(OpenAIModel):
             grammar_dialect=grammar_dialect or (None if api == "responses" else "json_schema"),
             **settings,
         )
+        self._endpoint.server.base_url_form = "https://RESOURCE.openai.azure.com, without a path"
 
     def _connect(self, http_client: httpx2.AsyncClient) -> openai.AsyncOpenAI:
         return openai.AsyncAzureOpenAI(

@@ -39,6 +39,9 @@ class Server:
         model: the model it is asked for.
         api_key: what must never be part of a message, even if the server repeats it; empty if there is none.
         timeout: how many seconds it may be silent.
+
+    Attributes:
+        base_url_form: what a base URL looks like, as half a sentence.
     """
 
     def __init__(self, url: str, model: str, api_key: str, timeout: float) -> None:
@@ -46,6 +49,7 @@ class Server:
         self._model = model
         self._secrets = deque([api_key] if api_key else [], maxlen=_MOST_SECRETS)
         self._timeout = timeout
+        self.base_url_form = "it usually ends in /v1"
 
     def conceal(self, secret: str) -> None:
         """Keep another secret out of messages, in place of the oldest if there are many."""
@@ -117,8 +121,8 @@ class Server:
             case 404:
                 return self._error(
                     FailureReason.FAILURE_REASON_MODEL_REJECTED,
-                    f"has no such model or address {said}; check the model's name and the base URL, "
-                    "which usually ends in /v1",
+                    f"has no such model or address {said}; check the model's name and the base URL "
+                    f"({self.base_url_form})",
                 )
             case _ if 400 <= status < 500:
                 return self._error(
@@ -154,7 +158,7 @@ class Server:
         """The error to raise for something that is no model response."""
         return self._error(
             FailureReason.FAILURE_REASON_MODEL_PROTOCOL,
-            f"{what}; check that the base URL is that of an OpenAI-compatible API (it usually ends in /v1)",
+            f"{what}; check that the base URL is that of an OpenAI-compatible API ({self.base_url_form})",
         )
 
     def _error(self, reason: FailureReason, what: str) -> ModelError:
