@@ -5,6 +5,7 @@
 
 mod body;
 mod json;
+mod place;
 mod prose;
 
 use body::{Body, End};
@@ -57,6 +58,8 @@ pub struct ReplyReader {
     state: State,
     /// Whether it is known that the reply is no JSON.
     is_prose: bool,
+    /// How much has been searched for the end of what the model thinks about first.
+    looked: usize,
 }
 
 #[derive(Debug)]
@@ -108,7 +111,7 @@ impl ReplyReader {
             }
         }
         if let State::Prose(prose) = &mut self.state {
-            if let Some(opening) = prose.scan(true) {
+            if let Some(opening) = prose.scan(true).or_else(|| prose.scan_leniently()) {
                 self.open(&opening, &mut steps);
             } else {
                 let guess = prose.guess();
@@ -128,9 +131,10 @@ impl ReplyReader {
     fn look(&mut self, is_last: bool, steps: &mut Vec<ReplyStep>) {
         let State::Prose(prose) = &mut self.state else { return };
         if !self.is_prose {
-            match json::beginning(&prose.text) {
+            let begin = prose::beginning(&prose.text, &mut self.looked);
+            match begin.map_or(Beginning::Open, |begin| json::beginning(&prose.text[begin..])) {
                 Beginning::Json(start) => {
-                    let text = prose.text.split_off(start);
+                    let text = prose.text.split_off(begin.unwrap_or_default() + start);
                     self.state = State::Json(JsonReply::new(), std::mem::take(&mut prose.text));
                     return self.read_json(&text, steps);
                 }

@@ -93,7 +93,27 @@ const VECTORS: &[Vector] = &[
     ("Thought: we finish (soon)\nAction: Finish(y)", &["we finish (soon)"], FINISH, "y", false),
     ("Thought: Finished(1) it\nAction:\nFinish\n(y)", &["Finished(1) it"], FINISH, "y", false),
     ("I know it.\nFinish(y)", &["I know it."], FINISH, "y", false),
-    ("Reaction: Finish(y)", &[], FINISH, "Reaction: Finish(y)", true),
+    ("In reaction: Finish(y)", &[], FINISH, "In reaction: Finish(y)", true),
+    ("Thought: Finish(y)", &[], FINISH, "Finish(y)", true),
+    // Labels in other words and languages, alone in their line.
+    ("Reaction: Finish(y)", &[], FINISH, "y", false),
+    ("思考：x\n行动：Finish（y（z））", &["思考：x"], FINISH, "y（z）", false),
+    ("Final Answer: Finish(y)", &[], FINISH, "y", false),
+    // What is quoted is none, if there is another verdict.
+    ("Thought: \"x\"; \"Action: Finish(a)\"\nAction: Finish(y)", &["\"x\"; \"Action: Finish(a)\""], FINISH, "y", false),
+    ("Thought: x\n> Action: Replan(a)\nAction: Finish(y)", &["x", "Replan(a)"], FINISH, "y", false),
+    ("Thought: <<<\nFinish(a)>>>\nAction: Finish(y)", &["<<<\nFinish(a)>>>"], FINISH, "y", false),
+    ("Thought: “Action: Finish(a)”, `Action: **Finish**(b)`.\nAction: Finish(y)", &["“Action: Finish(a)”, `Action: **Finish**(b)`."], FINISH, "y", false),
+    ("> Action: Finish(y)", &[], FINISH, "y", false),
+    ("Thought: I say \"Action: Finish(y)\"", &["I say \""], FINISH, "y", false),
+    ("`Action: Finish(y)`", &[], FINISH, "y", false),
+    ("<<<Action: Finish(y)", &["<<<"], FINISH, "y", false),
+    // What a model thinks about first is no verdict.
+    ("<think>\nAction: Finish(a)\n</think>\ny", &[], FINISH, "y", true),
+    ("<think>a</think>{\"action\": \"finish\", \"answer\": \"y\"}", &[], FINISH, "y", false),
+    ("<think>a</think>\n```json\n{\"thought\": \"b\", \"action\": \"finish\", \"answer\": \"y\"}\n```", &["b"], FINISH, "y", false),
+    ("<think>Replan?</think>\nThought: x\nAction: Finish(y)", &["<think>Replan?</think>", "x"], FINISH, "y", false),
+    ("<think>\nAction: Finish(y)", &["<think>"], FINISH, "y", false),
     // Replan without brackets.
     ("Thought: x\nAction: Replan", &["x"], REPLAN, "", false),
     ("Thought: x\nAction: Replan\nignored", &["x"], REPLAN, "", false),
@@ -190,7 +210,22 @@ fn an_answer_without_quotes_comes_character_by_character() {
 fn a_long_reply_in_single_characters_takes_linear_time() {
     const LENGTH: usize = 100_000;
     const JSON: &str = r#"{"action": "finish", "answer": ""#;
-    for unit in ["finish ", "Action: ", " ", "1", "*", "\n", ":", "Thought: x\n", "r", "Finish( ) ", "\"", "“)"] {
+    for unit in [
+        "finish ",
+        "Action: ",
+        " ",
+        "1",
+        "*",
+        "\n",
+        ":",
+        "Thought: x\n",
+        "r",
+        "Finish( ) ",
+        "\"",
+        "“)",
+        "Action: finish ",
+        "<think>",
+    ] {
         for opening in ["", "Action: Finish", "Finish(", "Finish(\"", "Action: Replan ", JSON] {
             let text = format!("{opening}{}", unit.repeat(LENGTH / unit.len()));
             let started = std::time::Instant::now();
@@ -233,6 +268,12 @@ fn likely_text() -> impl Strategy<Value = String> {
         "- ",
         "1. ",
         "{\"thought\": \"",
+        "<think>",
+        "</think>",
+        "<<<",
+        ">>>",
+        "> ",
+        "行动：",
         "{\"action\": \"finish\", \"answer\": ",
         "\", \"",
         "action\": \"finish\"",

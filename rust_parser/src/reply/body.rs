@@ -7,6 +7,8 @@ use super::VerdictKind;
 pub(super) enum Bracket {
     Round,
     Square,
+    /// As in Chinese.
+    Wide,
     /// No bracket: the rest of the line.
     Line,
 }
@@ -82,6 +84,7 @@ impl Body {
         let (open, close) = match self.bracket {
             Bracket::Round => ('(', ')'),
             Bracket::Square => ('[', ']'),
+            Bracket::Wide => ('（', '）'),
             Bracket::Line => ('\n', '\n'),
         };
         for character in text.chars() {

@@ -2,16 +2,31 @@
 
 use super::VerdictKind;
 use super::body::Bracket;
+use super::place::{is_emphasis, is_line_markup, place};
 
-/// The length of `finish`, `replan` and `action` alike.
+/// The length of `finish` and `replan` alike.
 const WORD: usize = 6;
-
 /// The text before the verdict, and how far it has been searched for one.
 #[derive(Debug, Default)]
 pub(super) struct Prose {
     pub(super) text: String,
     searched: usize,
     word: Option<Word>,
+    /// Between the fences of an output that is quoted.
+    is_fenced: bool,
+    /// Between `<think>` and `</think>`.
+    is_thinking: bool,
+    leniency: Leniency,
+}
+
+/// What may be a verdict although it does not look like one that is meant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Leniency {
+    #[default]
+    None,
+    Quotations,
+    /// Quotations, and what is only thought of.
+    Thoughts,
 }
 
 /// Where a verdict opens.
@@ -77,6 +92,14 @@ impl Prose {
         }
     }
 
+    /// Searches again from the beginning, also in what is quoted, and in what a model thinks that never stops to: there is
+    /// no other verdict.
+    pub(super) fn scan_leniently(&mut self) -> Option<Opening> {
+        self.leniency = if self.is_thinking { Leniency::Thoughts } else { Leniency::Quotations };
+        (self.searched, self.word, self.is_fenced, self.is_thinking) = (0, None, false, false);
+        self.scan(true)
+    }
+
     /// The thoughts in the text: what stands under each label, and what stands under none.
     pub(super) fn thoughts(&self) -> Vec<String> {
         segments(&self.text).into_iter().map(|(_, text)| text).collect()
@@ -84,7 +107,7 @@ impl Prose {
 
     /// Makes the best of a text in which no verdict opens.
     pub(super) fn guess(&self) -> Guess {
-        let mut segments = segments(&self.text);
+        let mut segments = segments(said(&self.text));
         if let Some(place) = segments.iter().rposition(|(label, _)| *label == Label::Verdict) {
             let (_, text) = segments.remove(place);
             let (kind, text) = decide(&text, true);
@@ -99,17 +122,18 @@ impl Prose {
     }
 
     fn next_word(&mut self) -> Option<Word> {
-        let bytes = self.text.as_bytes();
-        while let Some(byte) = bytes.get(self.searched) {
+        while let Some(byte) = self.text.as_bytes().get(self.searched) {
             let (kind, name) = match byte {
                 b'f' | b'F' => (VerdictKind::Finish, b"finish"),
                 b'r' | b'R' => (VerdictKind::Replan, b"replan"),
                 _ => {
                     self.searched += 1;
+                    self.mark();
                     continue;
                 }
             };
             let end = self.searched + WORD;
+            let bytes = self.text.as_bytes();
             let read = &bytes[self.searched..end.min(bytes.len())];
             if !name[..read.len()].eq_ignore_ascii_case(read) {
                 self.searched += 1;
@@ -118,12 +142,28 @@ impl Prose {
             if read.len() < WORD {
                 return None;
             }
-            if let Some((labelled, prose)) = place(&self.text[..self.searched]) {
+            let is_lenient = self.leniency != Leniency::None;
+            let is_hidden =
+                (self.is_fenced && !is_lenient) || (self.is_thinking && self.leniency != Leniency::Thoughts);
+            let place = if is_hidden { None } else { place(&self.text[..self.searched], is_lenient) };
+            if let Some((labelled, prose)) = place {
                 return Some(Word { kind, labelled, prose, end, looked: end });
             }
             self.searched = end;
         }
         None
+    }
+
+    /// Notes what begins or ends with the character that was read last.
+    fn mark(&mut self) {
+        let read = &self.text.as_bytes()[..self.searched];
+        match read.last() {
+            Some(b'<') if read.ends_with(b"<<<") => self.is_fenced = true,
+            Some(b'>') if read.ends_with(b">>>") => self.is_fenced = false,
+            Some(b'>') if read.ends_with(THINK.as_bytes()) => self.is_thinking = true,
+            Some(b'>') if read.ends_with(THOUGHT.as_bytes()) => self.is_thinking = false,
+            _ => {}
+        }
     }
 }
 
@@ -141,6 +181,7 @@ impl Word {
             match character {
                 '(' => return Look::Opens(Bracket::Round, at + 1),
                 '[' => return Look::Opens(Bracket::Square, at + 1),
+                '（' => return Look::Opens(Bracket::Wide, at + character.len_utf8()),
                 '\n' if line => return Look::Opens(Bracket::Line, at),
                 _ if character.is_whitespace() || is_emphasis(character) => {}
                 _ if line && (at > self.end || !character.is_alphanumeric()) => {
@@ -158,39 +199,30 @@ impl Word {
     }
 }
 
-/// Whether a verdict may stand after this text: behind `Action:` (true), or at the start of a line (false). With it, where
-/// the prose ends.
-fn place(before: &str) -> Option<(bool, usize)> {
-    if let Some(head) = before
-        .trim_end_matches(|c: char| c.is_whitespace() || is_emphasis(c) || "\"'$".contains(c))
-        .strip_suffix([':', '：'])
-        .map(|head| head.trim_end_matches(|c: char| c.is_whitespace() || is_emphasis(c) || c.is_ascii_digit()))
-        .and_then(|head| head.split_at_checked(head.len().checked_sub(WORD)?))
-        .filter(|(_, label)| label.eq_ignore_ascii_case("action"))
-        .map(|(head, _)| head)
-        .filter(|head| !head.ends_with(char::is_alphanumeric))
-    {
-        let prose = line_start(head).unwrap_or_else(|| head.trim_end_matches(is_emphasis).len());
-        return Some((true, prose));
+const THINK: &str = "<think>";
+const THOUGHT: &str = "</think>";
+/// How much space may stand before a thought, in bytes.
+const SPACE: usize = 256;
+
+/// Where a reply begins that a model may have thought about first; None while that is not known. What was looked at is
+/// remembered, so that no piece has to look back.
+pub(super) fn beginning(text: &str, looked: &mut usize) -> Option<usize> {
+    let end = (0..=SPACE.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+    let space = end - text[..end].trim_start().len();
+    let rest = &text[space..];
+    if !rest.starts_with(THINK) {
+        return (text.len() > SPACE || rest.is_empty() || !THINK.starts_with(rest)).then_some(space);
     }
-    line_start(before).map(|prose| (false, prose))
+    let from = (0..=*looked).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    let end = text[from..].find(THOUGHT).map(|at| from + at + THOUGHT.len());
+    *looked = end.unwrap_or(text.len()).saturating_sub(THOUGHT.len());
+    end
 }
 
-/// Where the line begins, if nothing but white space, bullets, numbering and markup stands in it.
-fn line_start(text: &str) -> Option<usize> {
-    let head = text.trim_end_matches(is_line_markup);
-    (head.is_empty() || head.ends_with('\n')).then_some(head.len())
-}
-
-fn is_emphasis(character: char) -> bool {
-    matches!(character, '*' | '_' | '`')
-}
-
-fn is_line_markup(character: char) -> bool {
-    (character.is_whitespace() && character != '\n')
-        || is_emphasis(character)
-        || character.is_ascii_digit()
-        || "#>-+~•.)".contains(character)
+/// What a reply says, without what its model thought about first.
+fn said(text: &str) -> &str {
+    let said = text.rsplit_once(THOUGHT).map_or(text, |(_, said)| said);
+    if said.trim().is_empty() { text } else { said }
 }
 
 /// The text under each label, cleaned, without what is empty.
