@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import sys
 import time
 from importlib import import_module
@@ -26,6 +27,10 @@ _BEGIN, _END = "<!-- results -->", "<!-- end of results -->"
 
 def main() -> int:
     arguments = _arguments()
+    if arguments.list:
+        width = max(map(len, _NAMES))
+        print("\n".join(f"{name:{width}}  {_told(name)}" for name in _NAMES))
+        return 0
     if (arguments.original is None) != (arguments.original_python is None):
         print("--original and --original-python go together; see benchmarks/README.md", file=sys.stderr)
         return 2
@@ -58,6 +63,12 @@ def main() -> int:
     return 0
 
 
+def _told(name: str) -> str:
+    """The first sentence of a benchmark, read and not imported: some need what is not installed."""
+    source = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(source)) or "").partition("\n\n")[0].replace("\n", " ")
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
@@ -81,6 +92,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as JSON")
     parser.add_argument("--markdown", action="store_true", help="put the table into benchmarks/README.md")
+    parser.add_argument("--list", action="store_true", help="say what there is to measure, and end")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller sizes")
     parser.add_argument(
         "--profile", action="store_true", help="print where a server in another process spends its time"
@@ -88,6 +100,8 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.names if name not in _NAMES]:
         parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(_NAMES)}")
+    if arguments.peers_python is not None and not arguments.peers_python.is_file():
+        parser.error(f"--peers-python: there is no {arguments.peers_python}; see benchmarks/README.md")
     return arguments
 
 
