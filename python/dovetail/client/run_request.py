@@ -20,31 +20,34 @@ __all__ = ["RunFields", "run_request"]
 
 
 class RunFields(TypedDict, total=False):
-    """What may be said of a run besides its question. What is left out or None is the server's to choose."""
+    """What may be said of a run besides its question. What is left out or None is the server's to choose.
+
+    Attributes:
+        run_id: the run's name; one is made up if None. The same request with the same name gives the same run.
+        tools: the names of the server's tools that plans may call. If there are none: all that the token may use,
+            unless the client brings tools of its own.
+        model: the model that plans and joins, one of the server's; its first if None.
+        examples: plans to learn from, also for plans that follow others; the server's if there are none.
+        limits: the bounds of the run; those that are None are the server's.
+        strategy: how the answer is found: ``compile`` if None, ``plan-only``, ``react`` or ``tool-calls``.
+        answer_schema: what the answer must fit, which is then JSON: a JSON Schema, or a type that has one.
+        cite: whether the answer names the tasks that it rests on.
+        notes: what the planner and the joiner are told besides: the house style, today's date.
+        replan_on_failure: whether a failed task leads to another plan before anything is joined.
+        metadata: attached to the run and given back with it.
+    """
 
     run_id: str | None
-    """The run's name; one is made up if None. The same request with the same name gives the same run."""
     tools: Sequence[str]
-    """The names of the server's tools that plans may call. If there are none: all that the token may use, unless the
-    client brings tools of its own."""
     model: str | None
-    """The model that plans and joins, one of the server's; its first if None."""
     examples: Iterable[Example]
-    """Plans to learn from, for first plans and for those that follow others; the server's if there are none."""
     limits: Limits | v1.Limits | None
-    """The bounds of the run; those that are None are the server's."""
     strategy: StrategyName | None
-    """How the answer is found: ``compile`` if None, ``plan-only``, ``react`` or ``tool-calls``."""
     answer_schema: Any
-    """What the answer must fit, which is then JSON: a JSON Schema, or a type that has one."""
     cite: bool | None
-    """Whether the answer names the tasks that it rests on."""
     notes: str | None
-    """What the planner and the joiner are told besides: the house style, today's date."""
     replan_on_failure: bool | None
-    """Whether a failed task leads to another plan before anything is joined."""
     metadata: Mapping[str, str] | None
-    """Attached to the run and given back with it."""
 
 
 _OPTIONS: Final = ("strategy", "answer_schema", "cite", "notes", "replan_on_failure")
