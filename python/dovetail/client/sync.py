@@ -10,7 +10,8 @@ from dovetail.client.loop_thread import LoopThread
 from dovetail.threads import shared_threads
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
+    from datetime import datetime
     from types import TracebackType
     from typing import Self, Unpack
 
@@ -116,13 +117,22 @@ class SyncClient:
         """
         return self._side.wait_for(self._client.get(run_id))
 
-    def list(self, states: Iterable[v1.RunState] = (), **filters: Any) -> Generator[v1.Run, None, None]:
+    def list(
+        self,
+        states: Iterable[v1.RunState] = (),
+        *,
+        created_from: datetime | None = None,
+        created_before: datetime | None = None,
+        page_size: int = 0,
+    ) -> Generator[v1.Run, None, None]:
         """The runs of the server, the latest first. See `Client.list`.
 
         Raises:
             ServerError: as of `Client.list`.
         """
-        return self._side.iterate(self._client.list(states, **filters))
+        return self._side.iterate(
+            self._client.list(states, created_from=created_from, created_before=created_before, page_size=page_size)
+        )
 
     def cancel(self, run_id: str, reason: str = "cancelled by its owner") -> v1.Run:
         """Cancel a run. See `Client.cancel`.
@@ -166,14 +176,25 @@ class SyncClient:
         """
         return self._side.wait_for(self._client.tool(name))
 
-    def compile_plan(self, pieces: str | Iterable[str], **options: Any) -> Generator[v1.Step, None, None]:
+    def compile_plan(
+        self,
+        pieces: str | Iterable[str],
+        *,
+        tools: Sequence[str] = (),
+        inline_tools: Iterable[ToolSource] = (),
+        outputs: Mapping[int, Any] | None = None,
+        max_tasks: int | None = None,
+    ) -> Generator[v1.Step, None, None]:
         """Have a plan read as it is written. See `Client.compile_plan`; the pieces are taken in another thread.
 
         Raises:
             ServerError: as of `Client.compile_plan`.
         """
         text = pieces if isinstance(pieces, str) else _taken_in_a_thread(pieces)
-        return self._side.iterate(self._client.compile_plan(text, **options))
+        steps = self._client.compile_plan(
+            text, tools=tools, inline_tools=inline_tools, outputs=outputs, max_tasks=max_tasks
+        )
+        return self._side.iterate(steps)
 
     def _handle(self, run: RemoteRun) -> SyncRun:
         return SyncRun(run, self._side)
