@@ -112,6 +112,39 @@ async def test_a_joiner_that_asks_for_another_plan_gets_one(reply: str, reason: 
     assert facts(events, "answer_text")[0].text == ANSWER[:4]
 
 
+@pytest.mark.parametrize("reply", ['Action: look("K2")', 'look("K2")', "Thought: more.\nAction: look[K2]"])
+async def test_a_joiner_that_would_call_a_tool_wants_another_plan(reply: str) -> None:
+    events = await run(ScriptedModel(TO_JOIN, reply, AGAIN, finish(ANSWER)))
+    [replan] = facts(events, "replan_requested")
+    assert replan.cause == ReplanRequested.CAUSE_JOINER
+    assert replan.reason.startswith("the joiner asks for a call: look")
+    assert next(fact.text for fact in facts(events, "answer_text")) == ANSWER[:4]
+
+
+async def test_a_joiner_that_must_answer_and_would_call_a_tool_is_asked_once_more_and_taken_at_its_word() -> None:
+    call = 'Action: look("K2")'
+    events = await run(ScriptedModel(TO_JOIN, call, call, finish(ANSWER)), limits=Limits(max_replans=0))
+    assert facts(events, "run_answered")[0].answer == ANSWER
+    events = await run(ScriptedModel(TO_JOIN, call, call, call), limits=Limits(max_replans=0))
+    answered = facts(events, "run_answered")[0]
+    assert (answered.answer, answered.incomplete) == ('look("K2")', True)
+
+
+@pytest.mark.parametrize("answer", ['look("K2")', "f(x)", "print(1)", "look(1) and more of it"])
+async def test_an_answer_may_be_a_call_or_begin_with_one(answer: str) -> None:
+    async def whole() -> AsyncGenerator[str | Completion, None]:
+        yield "Thought: known.\nAction: Finish("
+        for piece in answer.partition(" "):
+            if piece:
+                yield piece
+        yield ")"
+        yield Completion("stop", Usage(10, 10))
+
+    events = await run(ScriptedModel(TO_JOIN, whole))
+    assert facts(events, "run_answered")[0].answer == answer
+    assert "".join(fact.text for fact in facts(events, "answer_text")) == answer
+
+
 async def test_a_joiner_that_only_ever_asks_for_another_plan_fails_the_run() -> None:
     again = "Thought: no.\nAction: Replan(more)"
     events = await run(ScriptedModel(TO_JOIN, again, AGAIN, again, again), limits=Limits(max_replans=1))

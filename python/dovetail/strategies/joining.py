@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from dovetail import _core
 from dovetail.answer_schema import AnswerError, member_text
 from dovetail.books import StoppedError
 from dovetail.constrained import ConstrainedCall
@@ -17,6 +15,7 @@ from dovetail.grammar.answer_form import answer_form
 from dovetail.grammar.reply import REPLY_DIALECTS, reply_grammar
 from dovetail.joiner import ask_joiner
 from dovetail.joiner_prompt import mistaken_answer, nothing_said
+from dovetail.strategies.joiner_reply import JoinerReply
 from dovetail.strategies.planning import Want
 from dovetail.v1 import FailureReason, Purpose, ReplanRequested
 
@@ -33,20 +32,6 @@ __all__ = ["Joining"]
 _TRIES: Final = 2
 _MOST_REASON: Final = 1_000
 _CITATION: Final = re.compile(r"\[(\d{1,9}(?:\s*,\s*\d{1,9})*)\]")
-
-
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    """What a joiner replied."""
-
-    form: ReplyForm
-    """How it was to reply."""
-    reason: str | None
-    """Why it wants another plan; None if it answers."""
-    answer: str
-    """Its answer, as it stood in the reply; empty for none."""
-    wrong: str | None
-    """Why the answer cannot be taken; None if it was."""
 
 
 class Joining:
@@ -100,16 +85,17 @@ class Joining:
         means = self._means
         if means.books.budgeted:
             await means.execution.stop_reading()  # the planner's tokens are counted when it ends
-        reply: _Reply | None = None
-        for _ in range(_TRIES):
+        before: JoinerReply | None = None
+        for tried in range(1, _TRIES + 1):
             max_tokens = means.books.tokens_left()
             means.books.record("join_started", plan=means.execution.plan.number, model=means.joiner.name)
-            reply = await self._ask(reply, must_answer=must_answer, max_tokens=max_tokens)
+            reply = await self._ask(before, must_answer, is_last=tried == _TRIES, max_tokens=max_tokens)
             if reply.reason is not None:
                 return self._wanted(reply.reason)
             if reply.wrong is None:
                 return None
-        if reply is None or not reply.answer:
+            before = reply
+        if not reply.answer:
             message = f"the joiner {means.joiner.name} wrote no answer"
             raise StoppedError(FailureReason.FAILURE_REASON_EMPTY_PLAN, message)
         message = f"the answer does not fit its schema: {reply.wrong}"
@@ -124,12 +110,15 @@ class Joining:
             return Want(reason, ReplanRequested.CAUSE_JOINER)
         return Want(bounded(f"{self._unfit}; {reason}", _MOST_REASON), ReplanRequested.CAUSE_INVALID_ANSWER)
 
-    async def _ask(self, before: _Reply | None, *, must_answer: bool, max_tokens: int | None) -> _Reply:
+    async def _ask(
+        self, before: JoinerReply | None, must_answer: bool, *, is_last: bool, max_tokens: int | None
+    ) -> JoinerReply:
         """Ask in the notations that the joiner takes grammars in, in the end without one.
 
         Args:
             before: what it replied before, if that cannot be taken.
             must_answer: whether no further plan is possible.
+            is_last: whether it is not asked again.
             max_tokens: how many tokens it may write.
 
         Raises:
@@ -145,7 +134,6 @@ class Joining:
             written=REPLY_DIALECTS,
             about=(self.schema, must_answer),
         )
-        wrong: str | None = "there is none"
 
         async def ask(dialect: GrammarDialect | None) -> AsyncGenerator[str, None]:
             grammar = None
@@ -155,35 +143,27 @@ class Joining:
             messages = self._messages(before, self._form(dialect), must_answer=must_answer)
             return asked.call.stream(messages, grammar=grammar, max_tokens=max_tokens)
 
-        def hear(step: _core.ReplyStep, cut_off: bool) -> None:
-            nonlocal wrong
-            if isinstance(step, _core.AnswerPiece):
-                # One that may turn out not to fit is told once it is whole.
-                if self._schema is None:
-                    means.books.record("answer_text", text=step.text)
-            elif isinstance(step, _core.Verdict) and step.kind == "finish" and step.text:
-                is_json = self._schema is not None and asked.dialect == "json_schema"
-                answer = answer_form(self.schema).json(step.text) if is_json else step.text
-                wrong = self.take(answer, incomplete=must_answer or (step.mended and cut_off))
+        def take(text: str, *, incomplete: bool) -> str | None:
+            if self._schema is not None and asked.dialect == "json_schema":
+                text = answer_form(self.schema).json(text)
+            return self.take(text, incomplete=incomplete)
 
+        reply = JoinerReply(self._show, take, means.tools, must_answer=must_answer, is_last=is_last)
         try:
-            verdict = await ask_joiner(asked, ask, on_step=hear)
+            verdict = await ask_joiner(asked, ask, on_step=reply.hear)
         finally:
             means.books.model_call_ended(asked.call)
-        if verdict is None:
-            failure = asked.call.failure
-            if failure is not None:
-                raise StoppedError(failure.reason, failure.message)
-            return _Reply(self._form(asked.dialect), None, "", wrong)
-        reason = (verdict.text or "the joiner gave no reason") if verdict.kind == "replan" else None
-        return _Reply(self._form(asked.dialect), reason, verdict.text, wrong)
+        if verdict is None and asked.call.failure is not None:
+            raise StoppedError(asked.call.failure.reason, asked.call.failure.message)
+        reply.form = self._form(asked.dialect)
+        return reply
 
     def _form(self, dialect: GrammarDialect | None) -> ReplyForm:
         if dialect != "json_schema":
             return "lines"
         return "quoted" if self._schema is not None and answer_form(self.schema).is_quoted else "json"
 
-    def _messages(self, before: _Reply | None, form: ReplyForm, *, must_answer: bool) -> list[Message]:
+    def _messages(self, before: JoinerReply | None, form: ReplyForm, *, must_answer: bool) -> list[Message]:
         means = self._means
         messages = means.joiner_prompt.messages(
             means.question,
@@ -196,9 +176,13 @@ class Joining:
         )
         if before is None:
             return messages
-        if not before.answer or before.wrong is None:
-            return [*messages, *nothing_said(form)]
-        return [*messages, *mistaken_answer(before.answer, before.wrong, form)]
+        answer, wrong = before.answer, before.wrong
+        return [*messages, *(mistaken_answer(answer, wrong, form) if answer and wrong else nothing_said(form))]
+
+    def _show(self, text: str) -> None:
+        """A piece of an answer: one that may turn out not to fit is told once it is whole."""
+        if self._schema is None:
+            self._means.books.record("answer_text", text=text)
 
     @property
     def schema(self) -> str:
