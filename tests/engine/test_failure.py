@@ -299,7 +299,7 @@ async def test_a_joiner_that_fails_fails_the_run_and_keeps_the_outputs() -> None
 
 
 async def test_a_joiner_that_writes_nothing_fails_the_run() -> None:
-    events = await events_of([echo], ScriptedModel(plan('1. echo("a")', "2. join()"), ""))
+    events = await events_of([echo], ScriptedModel(plan('1. echo("a")', "2. join()"), "", ""))
     assert facts(events, "run_ended")[0].failure.reason == FailureReason.FAILURE_REASON_EMPTY_PLAN
 
 
