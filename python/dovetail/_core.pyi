@@ -6,6 +6,7 @@ __all__ = [
     "AnswerPiece",
     "Closed",
     "Diagnostic",
+    "Feed",
     "Machine",
     "Planned",
     "Ready",
@@ -85,8 +86,35 @@ class Machine:
     def next_id(self) -> int:
         """The lowest id that no task and no join has reached yet."""
 
+    def feeds(self, task_id: int) -> list[Feed]:
+        """Where the whole output of a task goes that has none yet, as far as the plans are read.
+
+        These are the places in the arguments of later tasks that are a reference to it and nothing else, in the order
+        of those tasks. None is left once the task has its output.
+        """
+
     def answer(self) -> str | None:
         """The answer that the latest plan named with ``join($n)``, as JSON; None if it named none or has none yet."""
+
+@final
+class Feed:
+    """A place that the output of a task is given to as it is."""
+
+    @property
+    def task_id(self) -> int:
+        """The task that it is given to."""
+
+    @property
+    def tool(self) -> str:
+        """The tool that this task calls."""
+
+    @property
+    def path(self) -> list[str | int]:
+        """The way to the place in its arguments, the name of the argument first."""
+
+    @property
+    def as_text(self) -> bool:
+        """Whether only a string may stand there, so that any output is given as its text."""
 
 def plan_in_json(tools: ToolSet, plan: str, *, earlier: str = "", thought: bool = True) -> str:
     """A plan that stands in lines, as the plan in JSON that the machine reads as the same tasks, on one line.

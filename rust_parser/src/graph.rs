@@ -136,6 +136,13 @@ impl Graph {
         self.by_id.insert(id, index);
     }
 
+    /// The tasks that wait for a task, with what they will be called with.
+    pub(crate) fn waiting_for(&self, task_id: TaskId) -> impl Iterator<Item = (&Task, &[(String, Template)])> {
+        let task = self.by_id.get(&task_id).and_then(|index| self.tasks.get(*index));
+        let dependents = task.map(|task| task.dependents.as_slice()).unwrap_or_default();
+        dependents.iter().filter_map(|index| self.tasks.get(*index)).map(|task| (task, task.arguments.as_slice()))
+    }
+
     /// Takes what a task is to be called with: it is bound once.
     pub(crate) fn take_arguments(&mut self, index: usize) -> Vec<(String, Template)> {
         self.tasks.get_mut(index).map(|task| std::mem::take(&mut task.arguments)).unwrap_or_default()

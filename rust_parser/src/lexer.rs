@@ -226,7 +226,7 @@ impl Lexer {
             '(' | '[' | '{' => self.open(character, at),
             ')' | ']' | '}' => self.close(character, at),
             ',' => self.token(Kind::Comma, at, at + 1),
-            '#' => self.state = State::Comment { start: at },
+            _ if self.begins_comment(character) => self.state = State::Comment { start: at },
             _ if opens_string(character) => self.open_quote(character, at, Quoting::new(character)),
             _ => self.state = State::Bare { start: at, end: at + character.len_utf8() },
         }

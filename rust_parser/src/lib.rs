@@ -5,11 +5,12 @@
 //! [`token`]) → arguments with references ([`arguments`], [`literal`], [`reference`], [`template`]) → tasks and their edges
 //! ([`machine`], [`binding`], [`graph`]), checked against the tools' schemas ([`toolset`]). Two further readers stand beside
 //! it: of a joiner's reply ([`reply`]) and of the bytes of a model's stream ([`sse`]). A plan in lines is written in JSON by
-//! [`form`].
+//! [`form`]; [`feed`] tells where an output goes.
 
 mod arguments;
 mod binding;
 mod escape;
+pub mod feed;
 pub mod form;
 mod graph;
 mod head;
@@ -30,7 +31,9 @@ mod token;
 pub mod toolset;
 mod utf8;
 
+pub use feed::Feed;
 pub use machine::Machine;
 pub use position::Position;
 pub use step::{Code, Diagnostic, Severity, Step, TaskId};
+pub use template::Segment;
 pub use toolset::{ToolSet, ToolSetError};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use self::plan::Plan;
 use crate::binding::bind_arguments;
+use crate::feed::{Feed, places_of};
 use crate::form::KeptTask;
 use crate::graph::{Graph, Refused};
 use crate::position::Position;
@@ -143,6 +144,23 @@ impl Machine {
     #[must_use]
     pub fn next_id(&self) -> TaskId {
         self.next_id
+    }
+
+    /// Where the whole output of a task goes that has none yet, as far as the plans are read: the places in the arguments of
+    /// later tasks that are a reference to it and nothing else, in the order of those tasks.
+    #[must_use]
+    pub fn feeds(&self, task_id: TaskId) -> Vec<Feed> {
+        let mut feeds = Vec::new();
+        for (task, arguments) in self.graph.waiting_for(task_id) {
+            let Some(tool) = self.tools.at(task.tool) else { continue };
+            feeds.extend(places_of(task_id, arguments).into_iter().map(|(path, as_text)| Feed {
+                task_id: task.id,
+                tool: tool.name.clone(),
+                path,
+                as_text,
+            }));
+        }
+        feeds
     }
 
     /// The answer that the latest plan named with `join($n)`, as JSON; None if it named none or has none yet.

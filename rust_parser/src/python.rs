@@ -10,7 +10,7 @@ use pyo3::types::{PyList, PyString};
 use crate::reply::{ReplyReader, ReplyStep, VerdictKind};
 use crate::sse::{self, SseDecoder};
 use crate::step::{self, TaskId};
-use crate::{form, machine, toolset};
+use crate::{feed, form, machine, template, toolset};
 
 /// Text, or the bytes of text.
 enum Text {
@@ -109,8 +109,49 @@ impl Machine {
         self.0.next_id()
     }
 
+    fn feeds(&self, task_id: TaskId) -> Vec<Feed> {
+        self.0.feeds(task_id).into_iter().map(Feed).collect()
+    }
+
     fn answer(&self) -> Option<String> {
         self.0.answer()
+    }
+}
+
+#[pyclass(frozen, module = "dovetail._core")]
+struct Feed(feed::Feed);
+
+/// A step of a path: a key or an index.
+#[derive(IntoPyObject)]
+enum Segment {
+    Key(String),
+    Index(usize),
+}
+
+#[pymethods]
+impl Feed {
+    #[getter]
+    fn task_id(&self) -> TaskId {
+        self.0.task_id
+    }
+
+    #[getter]
+    fn tool(&self) -> &str {
+        &self.0.tool
+    }
+
+    #[getter]
+    fn path(&self) -> Vec<Segment> {
+        let segment = |segment: &template::Segment| match segment {
+            template::Segment::Key(key) => Segment::Key(key.clone()),
+            template::Segment::Index(index) => Segment::Index(*index),
+        };
+        self.0.path.iter().map(segment).collect()
+    }
+
+    #[getter]
+    fn as_text(&self) -> bool {
+        self.0.as_text
     }
 }
 
@@ -315,7 +356,7 @@ impl PySseDecoder {
 mod _core {
     #[pymodule_export]
     use super::{
-        AnswerPiece, Closed, Diagnostic, Machine, Planned, PyReplyReader, PySseDecoder, Ready, Thought, ToolCall,
+        AnswerPiece, Closed, Diagnostic, Feed, Machine, Planned, PyReplyReader, PySseDecoder, Ready, Thought, ToolCall,
         ToolSet, Unreachable, Verdict, plan_in_json,
     };
 }

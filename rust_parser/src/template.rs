@@ -66,9 +66,12 @@ impl Given {
     }
 }
 
+/// One step of a path into a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Segment {
+pub enum Segment {
+    /// To a member of an object.
     Key(String),
+    /// To an item of a list, from 0.
     Index(usize),
 }
 

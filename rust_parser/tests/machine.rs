@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use dovetail_core::{Code, Machine, Step, ToolSet};
+use dovetail_core::{Code, Machine, Segment, Step, ToolSet};
 use play::{Answers, Case, cases, everyday, fits, pieces, read};
 use serde_json::Value;
 
@@ -87,6 +87,38 @@ fn vectors_cover_every_code_and_show_the_message_of_each() {
 }
 
 #[test]
+fn vectors_cover_every_code_that_a_plan_in_json_can_have() {
+    let mut missing: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    for code in [
+        // These need facts, or outputs, that a vector cannot hold.
+        Code::ArgumentsTooLarge,
+        Code::OutputInvalid,
+        Code::UnexpectedFact,
+        // These are about how lines are written.
+        Code::Bullet,
+        Code::ColonArgument,
+        Code::Emphasis,
+        Code::IdSeparator,
+        Code::Indentation,
+        Code::JoinCase,
+        Code::MissingParenthesis,
+        Code::PositionalAfterNamed,
+        Code::SeveralCalls,
+        Code::Spacing,
+        Code::TrailingText,
+        Code::UnquotedText,
+    ] {
+        missing.remove(code.as_str());
+    }
+    for case in cases().iter().filter(|case| case.name.starts_with("json: ")) {
+        for code in case.steps.iter().filter_map(|step| step["code"].as_str()) {
+            missing.remove(code);
+        }
+    }
+    assert_eq!(missing, BTreeSet::new());
+}
+
+#[test]
 fn a_fact_about_a_task_that_is_not_waiting_for_it_is_refused_and_changes_nothing() {
     let mut machine = Machine::new(everyday(), None);
     machine.feed(b"1. search(\"a\")\n2. store($1)\n3. store($2)\n4. join($3)");
@@ -102,6 +134,39 @@ fn a_fact_about_a_task_that_is_not_waiting_for_it_is_refused_and_changes_nothing
     assert_eq!(machine.answer(), None);
     assert!(machine.succeed(3, "[5.00]").is_empty());
     assert_eq!((machine.answer().as_deref(), machine.unsettled()), (Some("[5.00]"), 0));
+}
+
+fn feeds(machine: &Machine, task_id: u32) -> Vec<String> {
+    let told = |feed: &dovetail_core::Feed| {
+        let path: Vec<_> = feed
+            .path
+            .iter()
+            .map(|segment| match segment {
+                Segment::Key(key) => key.clone(),
+                Segment::Index(index) => index.to_string(),
+            })
+            .collect();
+        format!("{} {} {}{}", feed.task_id, feed.tool, path.join("/"), if feed.as_text { " as text" } else { "" })
+    };
+    machine.feeds(task_id).iter().map(told).collect()
+}
+
+#[test]
+fn where_a_whole_output_goes_is_known_as_soon_as_it_is_planned() {
+    let mut machine = Machine::new(everyday(), None);
+    machine.feed(b"1. now()\n2. now()\n");
+    assert_eq!(feeds(&machine, 1), Vec::<String>::new());
+    machine.feed(b"3. add($1, $2)\n4. store([1, {\"a b\": $1}])\n5. search($1)\n6. store(\"$1 m\")\n7. store($1.k)\n");
+    machine.feed(b"8. add($1, \"x\")\n9. nosuch($1)\n10. search(\"$1\", limit=$1)\n11. join($1)");
+    let places =
+        ["3 add a", "4 store value/1/a b", "5 search query as text", "10 search query as text", "10 search limit"];
+    assert_eq!(feeds(&machine, 1), places);
+    assert_eq!(feeds(&machine, 2), ["3 add b"]);
+    machine.fail(2);
+    assert_eq!(feeds(&machine, 1), places[1..]);
+    machine.succeed(1, "1");
+    assert_eq!(feeds(&machine, 1), Vec::<String>::new());
+    assert_eq!(feeds(&machine, 99), Vec::<String>::new());
 }
 
 #[test]

@@ -38,10 +38,11 @@ pub(crate) fn read_task(text: &str, tokens: &[Token], tools: &ToolSet, is_task: 
     for member in members(tokens) {
         let mut reader =
             Reader { text, tokens: member, next: 0, is_task, hints: Vec::new(), tool: None, is_json: true };
-        let read = reader.task_member(&mut task);
+        // Behind the last comma there may be only a comment.
+        let read = if reader.peek().is_some() { reader.task_member(&mut task) } else { Ok(false) };
         task.hints.append(&mut reader.hints);
         match read {
-            Ok(true) => given = member.get(2..),
+            Ok(true) => given = member.get(reader.next..),
             Ok(false) => {}
             Err(fault) => broken = broken.or(Some(fault)),
         }

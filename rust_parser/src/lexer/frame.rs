@@ -64,6 +64,11 @@ impl Lexer {
         is_left && self.is_outside()
     }
 
+    /// Whether a comment begins, outside of strings: as Python has them, in JSON as JavaScript does, too.
+    pub(super) fn begins_comment(&self, character: char) -> bool {
+        character == '#' || (character == '/' && self.frame != Frame::Call)
+    }
+
     /// Whether a list has just begun that is the value of the member which is being read.
     pub(crate) fn begins_list(&self) -> bool {
         self.frame == Frame::Member

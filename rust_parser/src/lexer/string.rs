@@ -85,6 +85,7 @@ impl Lexer {
             }
             ',' | ')' | ']' | '}' | '\n' | '#' | '+' | '%' | '*' => self.end_string(character, at, start, end, quoting),
             ':' if self.open.last() == Some(&b'{') => self.end_string(character, at, start, end, quoting),
+            '/' if spaced && self.begins_comment('/') => self.end_string(character, at, start, end, quoting),
             _ if spaced && opens_string(character) => self.end_string(character, at, start, end, quoting),
             _ => {
                 // Nothing that may follow a string follows: the quote belongs to it, as in 'Arthur's Magazine'.

@@ -24,7 +24,7 @@ impl Lexer {
             ':' if self.open.last() == Some(&b'{') || (self.open.is_empty() && may_be_name(word)) => {
                 self.end_word(character, at, start, end);
             }
-            '#' if !adjacent && is_complete(word) => {
+            '#' | '/' if !adjacent && self.begins_comment(character) && is_complete(word) => {
                 self.token(Kind::Bare, start, end);
                 self.state = State::Comment { start: at };
             }

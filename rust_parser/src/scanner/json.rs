@@ -29,6 +29,17 @@ enum Before {
     Element,
 }
 
+/// What is skipped between elements.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Skips {
+    #[default]
+    Nothing,
+    /// What is no element, which was said.
+    Text,
+    /// The rest of the line.
+    Comment,
+}
+
 /// The reader of one plan.
 #[derive(Debug, Default)]
 pub(super) struct Json {
@@ -38,8 +49,7 @@ pub(super) struct Json {
     /// Whether there was a list of tasks.
     has_tasks: bool,
     before: Before,
-    /// Whether it was said that what stands here is neither.
-    is_ignoring: bool,
+    skips: Skips,
 }
 
 impl Json {
@@ -80,6 +90,12 @@ impl Scanner {
     }
 
     pub(super) fn in_json(&mut self, character: char, at: Position) -> Option<Item> {
+        if self.json.skips == Skips::Comment {
+            if character == '\n' {
+                self.json.skips = Skips::Nothing;
+            }
+            return None;
+        }
         match self.json.place {
             Place::Start if character == '[' => {
                 self.json.is_list = true;
@@ -102,6 +118,7 @@ impl Scanner {
             _ if character.is_whitespace() => None,
             ',' => self.comma(at),
             '}' => self.trailing_comma(character, at).or(Some(Item::EndOfJson(CallEnd::Bracket, at))),
+            '#' | '/' => Some(self.comment(at)),
             ']' | ')' => self.ignore(at),
             _ => {
                 let slip = self.begin_element(at);
@@ -131,13 +148,14 @@ impl Scanner {
         self.json.place = Place::Tasks;
         self.json.has_tasks = true;
         self.json.before = Before::Nothing;
-        self.json.is_ignoring = false;
+        self.json.skips = Skips::Nothing;
     }
 
     fn at_task(&mut self, character: char, at: Position) -> Option<Item> {
         match character {
             _ if character.is_whitespace() => None,
             ',' => self.comma(at),
+            '#' | '/' => Some(self.comment(at)),
             '{' => {
                 let slip = self.begin_element(at);
                 self.begin_part(Frame::Object, Place::Task, character, at);
@@ -170,7 +188,7 @@ impl Scanner {
     fn leave_tasks(&mut self) {
         self.json.place = Place::Members;
         self.json.before = Before::Element;
-        self.json.is_ignoring = false;
+        self.json.skips = Skips::Nothing;
     }
 
     fn in_task(&mut self, character: char, at: Position) -> Option<Item> {
@@ -195,7 +213,7 @@ impl Scanner {
         self.lexer.reset(frame);
         self.lexer.push(character);
         self.json.place = place;
-        self.json.is_ignoring = false;
+        self.json.skips = Skips::Nothing;
     }
 
     fn end_element(&mut self, place: Place, end: CallEnd) -> Item {
@@ -206,7 +224,7 @@ impl Scanner {
     }
 
     fn comma(&mut self, at: Position) -> Option<Item> {
-        self.json.is_ignoring = false;
+        self.json.skips = Skips::Nothing;
         let is_too_many = self.json.before != Before::Element;
         self.json.before = Before::Comma;
         is_too_many.then_some(Item::Slip(Code::JsonComma, at))
@@ -227,10 +245,15 @@ impl Scanner {
         Some(Item::Slip(Code::JsonComma, at))
     }
 
+    fn comment(&mut self, at: Position) -> Item {
+        self.json.skips = Skips::Comment;
+        Item::Slip(Code::Comment, at)
+    }
+
     fn ignore(&mut self, at: Position) -> Option<Item> {
         self.json.before = Before::Element;
-        let said = std::mem::replace(&mut self.json.is_ignoring, true);
-        (!said).then_some(Item::Slip(Code::IgnoredText, at))
+        let skipped = std::mem::replace(&mut self.json.skips, Skips::Text);
+        (skipped != Skips::Text).then_some(Item::Slip(Code::IgnoredText, at))
     }
 
     fn read_again(&mut self, character: char, at: Position) {

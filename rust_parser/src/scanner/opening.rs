@@ -32,6 +32,8 @@ pub(super) struct Opening {
     is_list: bool,
     key: String,
     length: usize,
+    /// Whether the rest of the line is a comment.
+    is_comment: bool,
     /// The bracket that is read again as a line.
     is_refused: bool,
 }
@@ -45,6 +47,7 @@ impl Opening {
         self.state = if self.is_list { State::List } else { State::Object };
         self.key.clear();
         self.length = 0;
+        self.is_comment = false;
         Opens::Perhaps
     }
 
@@ -58,6 +61,10 @@ impl Opening {
         if self.length > LONGEST {
             return Opens::Nothing;
         }
+        if self.is_comment {
+            self.is_comment = character != '\n';
+            return Opens::Perhaps;
+        }
         self.state = match self.state {
             State::Key if opens_string(character) => State::Colon,
             State::Key => {
@@ -65,6 +72,10 @@ impl Opening {
                 State::Key
             }
             state if character.is_whitespace() => state,
+            state @ (State::List | State::Object) if matches!(character, '#' | '/') => {
+                self.is_comment = true;
+                state
+            }
             State::List if character == '{' => State::Object,
             State::Object if opens_string(character) => State::Key,
             State::Colon if character == ':' && self.is_key() => return Opens::Json,

@@ -113,11 +113,16 @@ fn json_like() -> impl Strategy<Value = String> {
         "\"\"",
         "(1, 2)",
         "“smart”",
+        "7 // seven\n",
+        "\"a\" # b\n",
+        "f\"a\"",
+        "Mount Everest",
     ]);
     let name = select(vec!["query", "limit", "a", "b", "value", "context", "problem", "x"]);
     let tool = select(vec!["search", "math", "add", "store", "now", "tag", "nosuch", "join"]);
     let tool_key = select(vec!["tool", "tool", "tool", "name", "type"]);
-    let end = select(vec!["}},\n", "}},\n", "}}, ", "}},", "}", "},", "}}", "]", "}}]", "}},,", "}} ,\r\n"]);
+    let end =
+        select(vec!["}},\n", "}},\n", "}}, ", "}},", "}", "},", "}}", "]", "}}]", "}},,", "}} ,\r\n", "}}, // x }\n"]);
     let task = (0..9_u32, tool_key, tool, vec((name, value), 0..3), end).prop_map(|(id, key, tool, given, end)| {
         let given: Vec<_> = given.into_iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
         let id = if id == 0 { String::new() } else { format!("\"id\": {id}, ") };
@@ -131,6 +136,7 @@ fn json_like() -> impl Strategy<Value = String> {
         "[",
         "{'tasks': [",
         "{\n[\n",
+        "{ // x\n\"tasks\": [ # {y\n",
         "",
     ]);
     let end = select(vec![
