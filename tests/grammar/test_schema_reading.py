@@ -121,6 +121,25 @@ def test_what_may_be_written_for_a_schema(schema: dict[str, Any], right: list[st
     assert [value for value in wrong if _accepts(one, value)] == []
 
 
+def test_each_of_many_kinds_has_members_of_its_own() -> None:
+    kinds = range(25)
+    chain = [
+        {
+            "if": {"properties": {"kind": {"const": f"k{kind}"}}, "required": ["kind"]},
+            "then": {"required": [f"m{kind}"]},
+        }
+        for kind in kinds
+    ]
+    members = {f"m{kind}": INTEGER for kind in kinds}
+    one = shaped(
+        "send", properties={"kind": {"enum": [f"k{kind}" for kind in kinds]}, **members}, required=["kind"], allOf=chain
+    )
+    assert _accepts(one, '"k0", 1')
+    for kind in kinds[1:]:
+        assert _accepts(one, f'"k{kind}", m{kind}=1')
+        assert not _accepts(one, f'"k{kind}", m{(kind + 1) % 25}=1')
+
+
 def test_the_whole_numbers_of_a_range_can_be_written_and_no_others() -> None:
     source = random.Random(7)
     for _ in range(150):

@@ -28,6 +28,7 @@ class Alternatives:
 
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
+        self._depth = 0
 
     def of(self, schema: Any, through: tuple[str, ...] = ()) -> list[Plain]:
         """The plain schemas of which one must be satisfied; none if nothing can be.
@@ -42,21 +43,43 @@ class Alternatives:
         if isinstance(reference := schema.get("$ref"), str):
             if reference in through:
                 return []
-            found = product(found, self.of(self._target(reference), (*through, reference)))
+            found = self._product(found, self.of(self._target(reference), (*through, reference)))
         for part in _list(schema, "allOf"):
-            found = product(found, self.of(part, through))
+            found = self._product(found, self.of(part, through))
         if branches := _list(schema, "anyOf"):
-            found = product(found, [one for branch in branches for one in self.of(branch, through)])
+            found = self._product(found, [one for branch in branches for one in self.of(branch, through)])
         if branches := _list(schema, "oneOf"):
             found = self._exactly_one(found, [self.of(branch, through) for branch in branches])
         for name, demand in self._dependencies(schema):
-            with_it = product([{"required": [name]}], self.of(demand, through))
-            found = product(found, [{"properties": {name: False}}, *with_it])
+            with_it = self._product([{"required": [name]}], self.of(demand, through))
+            found = self._product(found, [{"properties": {name: False}}, *with_it])
         if "if" in schema:
             found = self._if(found, schema, through)
         if "not" in schema:
             found = self._without(found, self.of(schema["not"], through)) or found
         return found
+
+    def _product(self, some: Sequence[Plain], others: Sequence[Plain]) -> list[Plain]:
+        """Every alternative of the one together with every alternative of the other, as far as they agree.
+
+        What cannot be is left out at once: a chain of conditions would double them with each.
+        """
+        return product(some, others, self._can_be)
+
+    def _can_be(self, one: Plain, other: Plain, both: Plain) -> bool:
+        """Whether each required member of which two schemas speak can have a value, as far as constants tell."""
+        if self._depth >= _DEEPEST:
+            return True
+        self._depth += 1
+        try:
+            mine, theirs = one.get("properties", {}), other.get("properties", {})
+            shared = [name for name in both.get("required", ()) if name in mine and name in theirs]
+            return all(any(map(self._has_value, self.of(both["properties"][name]))) for name in shared)
+        finally:
+            self._depth -= 1
+
+    def _has_value(self, schema: Plain) -> bool:
+        return "enum" not in schema or any(self.admit(schema, value) for value in schema["enum"])
 
     def admit(self, schema: Plain, value: Any) -> bool:
         """Whether a constant is of the types, keys, items and number of items that a plain schema demands."""
@@ -117,11 +140,11 @@ class Alternatives:
         apart: list[Plain] = []
         for index, own in enumerate(branches):
             others = [one for other, branch in enumerate(branches) if other != index for one in branch]
-            for one in product(found, own):
+            for one in self._product(found, own):
                 alone = self._kept_from(one, others)
                 if alone is not None:
                     apart.append(alone)
-        return apart or product(found, [one for branch in branches for one in branch])
+        return apart or self._product(found, [one for branch in branches for one in branch])
 
     def _kept_from(self, one: Plain, others: Sequence[Plain]) -> Plain | None:
         for other in others:
@@ -137,8 +160,8 @@ class Alternatives:
 
     def _if(self, found: Sequence[Plain], schema: Plain, through: tuple[str, ...]) -> list[Plain]:
         condition = self.of(schema["if"], through)
-        holds = product(product(found, condition), self.of(schema.get("then", True), through))
-        fails = self._without(product(found, self.of(schema.get("else", True), through)), condition)
+        holds = self._product(self._product(found, condition), self.of(schema.get("then", True), through))
+        fails = self._without(self._product(found, self.of(schema.get("else", True), through)), condition)
         return [*holds, *fails]
 
     def _without(self, found: Sequence[Plain], excluded: Sequence[Plain]) -> list[Plain]:
@@ -150,7 +173,9 @@ class Alternatives:
                 if self._apart(one, condition):
                     kept.append(one)
                 else:
-                    kept += [both for both in product([one], _contraries(condition)) if self._apart(both, condition)]
+                    kept += [
+                        both for both in self._product([one], _contraries(condition)) if self._apart(both, condition)
+                    ]
             left = kept
         return left
 

@@ -70,13 +70,21 @@ def key_of(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=str)
 
 
-def product(some: Sequence[Plain], others: Sequence[Plain]) -> list[Plain]:
-    """Every alternative of the one together with every alternative of the other, as far as they agree."""
+def product(
+    some: Sequence[Plain], others: Sequence[Plain], can_be: Callable[[Plain, Plain, Plain], bool]
+) -> list[Plain]:
+    """Every alternative of the one together with every alternative of the other, as far as they agree.
+
+    Args:
+        some: the alternatives of the one.
+        others: those of the other.
+        can_be: whether two alternatives and what has come of them can be satisfied.
+    """
     found: list[Plain] = []
     for one in some:
         for other in others:
             both = merged(one, other)
-            if both is not None:
+            if both is not None and can_be(one, other, both):
                 found.append(both)
             if len(found) >= _MOST:
                 return found

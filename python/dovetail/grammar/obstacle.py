@@ -31,7 +31,7 @@ def obstacle(tool: ToolShape) -> str:
         if name in named and reader.shape(named[name], 1) is NEVER:
             return (
                 f"inputSchema.properties.{name}: it is required, and no value can be written that fits it: "
-                "its schema contradicts itself, or refers to itself without an end"
+                "its schema contradicts itself, refers to itself without an end, or is nested too deep"
             )
     demanded = [name for one in Alternatives(schema).of(schema) for name in one.get("required", ())]
     for name in dict.fromkeys([*required, *demanded]):
