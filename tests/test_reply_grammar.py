@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from dovetail import _core
 from dovetail.errors import UsageError
+from dovetail.grammar.away import reply_grammar_away
 from dovetail.grammar.reply import REPLY_DIALECTS, reply_grammar
 from dovetail.models.protocol import Grammar, GrammarDialect
 
@@ -95,3 +97,16 @@ def test_a_schema_that_nothing_fits_has_no_grammar() -> None:
 
 def test_the_same_reply_has_the_same_grammar_made_once() -> None:
     assert reply_grammar("gbnf", answer_schema=HEIGHT) is reply_grammar("gbnf", answer_schema=HEIGHT)
+
+
+@pytest.mark.anyio
+async def test_many_runs_that_want_the_same_grammar_wait_for_one() -> None:
+    schema = json.dumps({"type": "object", "properties": {"once": {"type": "integer"}}})
+    async with asyncio.timeout(20):
+        made = await asyncio.gather(
+            *(reply_grammar_away("lark", must_answer=False, answer_schema=schema) for _ in range(20))
+        )
+        with pytest.raises(UsageError, match="no answer can be written"):
+            await reply_grammar_away("lark", must_answer=False, answer_schema="false")
+    assert all(grammar is made[0] for grammar in made)
+    assert reply_grammar("lark", answer_schema=schema) is made[0]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 from dovetail.grammar.plan import kept_plan_grammar, plan_grammar, plan_key
+from dovetail.grammar.reply import kept_reply_grammar, reply_grammar, reply_key
 from dovetail.grammar.turn import kept_turn_grammar, turn_grammar, turn_key
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from dovetail.models.protocol import Grammar, GrammarDialect
     from dovetail.tool_set import ToolSet
 
-__all__ = ["plan_grammar_away", "turn_grammar_away"]
+__all__ = ["plan_grammar_away", "reply_grammar_away", "turn_grammar_away"]
 
 _Making = dict["Hashable", "asyncio.Task[Grammar]"]
 _in_the_making: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Making]] = WeakKeyDictionary()
@@ -65,6 +66,19 @@ async def turn_grammar_away(
     )
     key = turn_key(*make.args, **make.keywords)
     return kept_turn_grammar(key) or await _made(key, make)
+
+
+async def reply_grammar_away(dialect: GrammarDialect, *, must_answer: bool, answer_schema: str) -> Grammar:
+    """The grammar of a joiner's reply, made as `plan_grammar_away` makes those of plans.
+
+    The arguments are those of `reply_grammar`.
+
+    Raises:
+        UsageError: no answer can be written that fits the schema, or the grammar does not compile.
+    """
+    key = reply_key(dialect, must_answer=must_answer, answer_schema=answer_schema)
+    make = partial(reply_grammar, dialect, must_answer=must_answer, answer_schema=answer_schema)
+    return kept_reply_grammar(key) or await _made(("reply", key), make)
 
 
 async def _made(key: Hashable, make: Callable[[], Grammar]) -> Grammar:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from functools import lru_cache
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from dovetail.errors import UsageError
 from dovetail.grammar.answer_form import answer_form
 from dovetail.grammar.bnf import to_bnf
 from dovetail.grammar.compilation import fault_in
+from dovetail.grammar.digest import Kept
 from dovetail.grammar.expression import (
     EMPTY,
     Characters,
@@ -31,9 +32,11 @@ from dovetail.grammar.values import Values
 from dovetail.models.protocol import Grammar
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from dovetail.models.protocol import GrammarDialect
 
-__all__ = ["MAX_LINE", "REPLY_DIALECTS", "finish", "reply_grammar"]
+__all__ = ["MAX_LINE", "REPLY_DIALECTS", "finish", "kept_reply_grammar", "reply_grammar", "reply_key"]
 
 REPLY_DIALECTS: Final[tuple[GrammarDialect, ...]] = ("gbnf", "ebnf", "lark", "json_schema")
 """The notations in which it is written."""
@@ -51,7 +54,9 @@ _PLAIN: Final = Characters(
 _DOLLAR: Final = re.compile(r"\$[$0-9{]")
 
 
-@lru_cache(maxsize=64)
+_grammars: Final = Kept[Grammar](64)
+
+
 def reply_grammar(dialect: GrammarDialect, *, must_answer: bool = False, answer_schema: str = "") -> Grammar:
     """The grammar of a joiner's reply.
 
@@ -64,6 +69,21 @@ def reply_grammar(dialect: GrammarDialect, *, must_answer: bool = False, answer_
     Raises:
         UsageError: no value can be written that fits the schema, or the grammar does not compile.
     """
+    key = reply_key(dialect, must_answer=must_answer, answer_schema=answer_schema)
+    return _grammars.get(key, partial(_made, dialect, must_answer, answer_schema))
+
+
+def reply_key(dialect: GrammarDialect, *, must_answer: bool, answer_schema: str) -> Hashable:
+    """What the grammar that `reply_grammar` gives for these arguments depends on."""
+    return dialect, must_answer, answer_schema
+
+
+def kept_reply_grammar(key: Hashable) -> Grammar | None:
+    """The grammar of a `reply_key`, if it was made lately."""
+    return _grammars.peek(key)
+
+
+def _made(dialect: GrammarDialect, must_answer: bool, answer_schema: str) -> Grammar:
     if dialect == "json_schema":
         return _compiled(Grammar(dialect, json.dumps(_schema(answer_schema, must_answer=must_answer))))
     rules = Rules()

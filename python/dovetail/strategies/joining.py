@@ -12,7 +12,8 @@ from dovetail.books import StoppedError
 from dovetail.constrained import ConstrainedCall
 from dovetail.failure_text import bounded
 from dovetail.grammar.answer_form import answer_form
-from dovetail.grammar.reply import REPLY_DIALECTS, reply_grammar
+from dovetail.grammar.away import reply_grammar_away
+from dovetail.grammar.reply import REPLY_DIALECTS
 from dovetail.joiner import ask_joiner
 from dovetail.joiner_prompt import mistaken_answer, nothing_said
 from dovetail.strategies.joiner_reply import JoinerReply
@@ -139,7 +140,7 @@ class Joining:
             grammar = None
             if dialect is not None:
                 # A schema of which no grammar can be written is checked all the same.
-                grammar = reply_grammar(dialect, must_answer=must_answer, answer_schema=self.schema)
+                grammar = await reply_grammar_away(dialect, must_answer=must_answer, answer_schema=self.schema)
             messages = self._messages(before, self._form(dialect), must_answer=must_answer)
             return asked.call.stream(messages, grammar=grammar, max_tokens=max_tokens)
 
