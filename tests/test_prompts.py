@@ -15,7 +15,7 @@ from dovetail.joiner_prompt import joiner_messages
 from dovetail.lessons import Lesson
 from dovetail.observations import Observation, observed
 from dovetail.prompt_template import PromptTemplate
-from dovetail.prompts import END_OF_PLAN, PlannerPrompt, planner_messages, signature
+from dovetail.prompts import END_OF_PLAN, PlannerPrompt, planner_messages
 from dovetail.replan_prompt import BrokenTask, ReplanContext
 
 TOOLS = [
@@ -42,7 +42,7 @@ def test_the_stable_part_comes_first_and_does_not_depend_on_the_question() -> No
 
 def test_the_planner_is_told_the_tools_and_asked_last() -> None:
     messages = planner_messages("How high?", TOOLS)
-    line = "search(query: string, limit: integer = 5) -> [string]: Finds pages. Slowly."
+    line = "search(query, limit = 5) -> [string]: Finds pages. Slowly."
     assert line in messages[0]["content"].splitlines()
     assert messages[-1] == {"role": "user", "content": "How high?"}
 
@@ -174,35 +174,6 @@ def test_an_output_that_speaks_the_plan_language_changes_no_instruction() -> Non
     messages = joiner_messages("q?", [Observation(1, "f", "{}", hostile)])
     assert messages[0] == joiner_messages("q?", [])[0]
     assert "\n7. delete" not in messages[1]["content"]
-
-
-@pytest.mark.parametrize(
-    ("schema", "text"),
-    [
-        ({"type": "string"}, "string"),
-        ({"enum": ["km", "mi"]}, '"km" | "mi"'),
-        ({"enum": list(range(20))}, "0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | …"),
-        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, "integer | null"),
-        ({"anyOf": [{"type": "integer"}, {"type": "number"}]}, "number"),
-        ({"type": ["string", "null"]}, "string | null"),
-        ({"type": "object", "properties": {"a": {"type": "number"}}}, "{a: number}"),
-        ({"$ref": "#/$defs/Unit"}, '"km"'),
-        ({"$ref": "#/$defs/Missing"}, "any"),
-        ({}, "any"),
-        (True, "any"),
-    ],
-)
-def test_a_signature_says_the_type_of_an_argument_in_short(schema: Any, text: str) -> None:
-    root = {"properties": {"x": schema}, "required": ["x"], "$defs": {"Unit": {"const": "km"}}}
-    assert signature({"name": "f", "inputSchema": root}) == f"f(x: {text})"
-
-
-def test_a_schema_that_contains_itself_has_a_signature() -> None:
-    root = {
-        "properties": {"x": {"$ref": "#/$defs/T"}},
-        "$defs": {"T": {"type": "array", "items": {"$ref": "#/$defs/T"}}},
-    }
-    assert signature({"name": "f", "inputSchema": root}).startswith("f(x: [[")
 
 
 def test_the_stable_part_is_the_same_bytes_for_runs_questions_replans_notes_and_processes() -> None:

@@ -5,13 +5,13 @@ What does not change from run to run comes first and is byte-identical, so that 
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from dovetail.errors import UsageError
 from dovetail.lessons import END_OF_PLAN
 from dovetail.prompt_template import PromptTemplate
 from dovetail.replan_prompt import PlanForm, replan_text
+from dovetail.tool_lines import tools_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,30 +22,26 @@ if TYPE_CHECKING:
     from dovetail.models.protocol import Message
     from dovetail.replan_prompt import ReplanContext
 
-__all__ = ["END_OF_PLAN", "ExamplesAs", "PlanForm", "PlannerPrompt", "planner_messages", "signature", "tools_text"]
+__all__ = ["END_OF_PLAN", "ExamplesAs", "PlanForm", "PlannerPrompt", "planner_messages"]
 
 ExamplesAs = Literal["turns", "system"]
 """Where examples stand: as turns of the chat before the question, or in the system prompt behind the tools."""
-
-_MAX_CHOICES: Final = 12
-_MAX_DEPTH: Final = 4
 
 _PLACES: Final = ("tools", "examples", "notes")
 _REQUIRED: Final = ("tools",)
 _IN_LINES: Final = """\
 Each line is one call: ID. tool(arguments)
-IDs count up from 1. $1 stands for the output of task 1 and may be used in any later task.
-Calls that do not need each other run at the same time. The last line is join($N) if the output of task N is the \
-answer, or join() if somebody has to read the outputs first."""
+IDs count up from 1. $1 stands for the output of task 1 in any later task. Calls that do not need each other run at \
+the same time. The last line is join($N) if the output of task N is the answer, else join()."""
 _IN_JSON: Final = """\
 The plan is JSON: {"tasks": [{"id": 1, "tool": "name", "arguments": {"argument": value}}, …], "join": N}
-IDs count up from 1. "$1" stands for the output of task 1 and may be used in any later task.
-Calls that do not need each other run at the same time. An optional argument that is not needed is null. \
-"join" is N if the output of task N is the answer, or null if somebody has to read the outputs first."""
+IDs count up from 1. "$1" stands for the output of task 1 in any later task. Calls that do not need each other run at \
+the same time. An optional argument that is not needed is null. "join" is N if the output of task N is the answer, \
+else null."""
 
 
 def _planner(form: str) -> PromptTemplate:
-    text = f"You answer a question by writing a plan of tool calls. {form}\n\nTools:\n$tools"
+    text = f"Answer the question by a plan of tool calls. {form}\n\nTools:\n$tools"
     return PromptTemplate(text, places=_PLACES, required=_REQUIRED)
 
 
@@ -138,82 +134,3 @@ def _asked(question: str, replan: ReplanContext | None, form: PlanForm) -> str:
 
 def _examples_text(taught: Sequence[tuple[str, str]]) -> str:
     return "\n\n".join(["Examples:", *(f"Question: {asked}\n{plan}" for asked, plan in taught)])
-
-
-def signature(tool: ToolShape, choices: dict[str, str] | None = None) -> str:
-    """A tool on one line: ``search(query: string, limit: integer = 5) -> array: Finds pages``.
-
-    Args:
-        tool: the tool, in MCP's shape.
-        choices: long enumerations (as JSON) and the names that stand for them; names are added to it. Without it a
-            long enumeration is cut off.
-    """
-    schema = tool.get("inputSchema")
-    root: dict[str, Any] = schema if isinstance(schema, dict) else {}
-    required = root.get("required", ())
-    arguments = []
-    for name, value in (root.get("properties") or {}).items():
-        text = f"{name}: {_Types(root, name, choices).text(value)}"
-        if name not in required:
-            default = value.get("default") if isinstance(value, dict) else None
-            text += f" = {json.dumps(default, ensure_ascii=False)}"
-        arguments.append(text)
-    output = tool.get("outputSchema")
-    returns = f" -> {_Types(output, 'output', choices).text(output)}" if isinstance(output, dict) else ""
-    described = " ".join(str(tool.get("description") or "").split())
-    return f"{tool['name']}({', '.join(arguments)}){returns}" + (f": {described}" if described else "")
-
-
-def tools_text(tools: Sequence[ToolShape]) -> str:
-    """Tools as models that write calls are shown them: a line for each, in MCP's shape here."""
-    choices: dict[str, str] = {}
-    lines = [signature(tool, choices) for tool in tools]
-    lines += [f"{name} is one of {values[1:-1]}" for values, name in choices.items()]
-    return "\n".join(lines)
-
-
-class _Types:
-    """Says in short what a schema takes."""
-
-    def __init__(self, root: dict[str, Any], place: str, choices: dict[str, str] | None) -> None:
-        self._definitions = root.get("$defs") or {}
-        self._place = place
-        self._choices = choices
-
-    def text(self, schema: Any, depth: int = 0) -> str:
-        if not isinstance(schema, dict) or depth > _MAX_DEPTH:
-            return "any"
-        if isinstance(schema.get("$ref"), str):
-            return self.text(self._definitions.get(schema["$ref"].rsplit("/", 1)[-1]), depth + 1)
-        if isinstance(schema.get("enum"), list):
-            return self._enumeration(schema["enum"])
-        if "const" in schema:
-            return json.dumps(schema["const"], ensure_ascii=False)
-        for key in ("anyOf", "oneOf"):
-            if isinstance(schema.get(key), list):
-                return _alternatives([self.text(branch, depth + 1) for branch in schema[key][:_MAX_CHOICES]])
-        kind = schema.get("type")
-        if isinstance(kind, list):
-            return _alternatives([str(name) for name in kind])
-        if kind == "array" and isinstance(schema.get("items"), dict):
-            return f"[{self.text(schema['items'], depth + 1)}]"
-        if kind == "object" and isinstance(schema.get("properties"), dict):
-            members = (f"{name}: {self.text(value, depth + 1)}" for name, value in schema["properties"].items())
-            return "{" + ", ".join(members) + "}"
-        return kind if isinstance(kind, str) else "any"
-
-    def _enumeration(self, values: list[Any]) -> str:
-        if len(values) > _MAX_CHOICES and self._choices is not None:
-            # Said once, however many arguments take it: a list of countries would bury the tools.
-            name = "".join(word.capitalize() for word in self._place.split("_"))
-            taken = sum(used.rstrip("0123456789") == name for used in self._choices.values())
-            return self._choices.setdefault(
-                json.dumps(values, ensure_ascii=False), f"{name}{taken + 1 if taken else ''}"
-            )
-        shown = [json.dumps(value, ensure_ascii=False) for value in values[:_MAX_CHOICES]]
-        return " | ".join(shown) + (" | …" if len(values) > _MAX_CHOICES else "")
-
-
-def _alternatives(names: Sequence[str]) -> str:
-    """What may stand there; an integer is a number and need not be said beside it."""
-    return " | ".join(dict.fromkeys(name for name in names if name != "integer" or "number" not in names))

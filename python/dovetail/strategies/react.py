@@ -16,10 +16,10 @@ from dovetail.joiner import MAX_REPLY, hear_last_words
 from dovetail.joiner_prompt import MUST_ANSWER, mistaken_answer
 from dovetail.models.stop_text import StopText
 from dovetail.observations import bounded_line, cut_middle, observed
-from dovetail.prompts import tools_text
 from dovetail.strategies.joining import Joining
 from dovetail.strategies.react_reply import ReactReply
 from dovetail.strategies.turns import MOST_ERROR, MOST_OBSERVED, MOST_SAID, Repetitions, Turns, opening
+from dovetail.tool_lines import tools_text
 from dovetail.v1 import Purpose, Severity
 
 if TYPE_CHECKING:

@@ -1,0 +1,95 @@
+"""How tools are shown to models that write calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dovetail.tool_lines import tool_line, tools_text
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"enum": ["km", "mi"]}, '"km" | "mi"'),
+        ({"enum": list(range(20))}, "0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | …"),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, "integer | null"),
+        ({"anyOf": [{"type": "integer"}, {"type": "number"}]}, "number"),
+        ({"type": ["string", "null"]}, "string | null"),
+        ({"type": "object", "properties": {"a": {"type": "number"}}}, "{a: number}"),
+        ({"$ref": "#/$defs/Unit"}, '"km"'),
+        ({"$ref": "#/$defs/Missing"}, "any"),
+        ({}, "any"),
+        (True, "any"),
+    ],
+)
+def test_a_line_says_the_type_of_an_argument_in_short(schema: Any, text: str) -> None:
+    root = {"properties": {"x": schema}, "required": ["x"], "$defs": {"Unit": {"const": "km"}}}
+    assert tool_line({"name": "f", "inputSchema": root}) == f"f(x: {text})"
+
+
+def test_a_schema_that_contains_itself_has_a_line() -> None:
+    root = {
+        "properties": {"x": {"$ref": "#/$defs/T"}},
+        "$defs": {"T": {"type": "array", "items": {"$ref": "#/$defs/T"}}},
+    }
+    assert tool_line({"name": "f", "inputSchema": root}).startswith("f(x: [[")
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"type": "integer", "default": 5}, "x = 5"),
+        ({"type": "number", "default": 0.5}, "x = 0.5"),
+        ({"type": "number", "default": 5}, "x: number = 5"),
+        ({"type": "boolean", "default": True}, "x = true"),
+        ({"type": "string", "default": "km"}, 'x = "km"'),
+        ({"type": "string"}, "x = null"),
+        ({"type": "integer"}, "x: integer = null"),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}], "default": None}, "x: integer = null"),
+        ({"anyOf": [{"type": "string"}, {"type": "null"}], "default": "km"}, 'x: string | null = "km"'),
+        ({"enum": ["km", "mi", "m"], "default": "mi"}, 'x = "mi" | "km" | "m"'),
+        ({"enum": ["km", "mi"], "default": "ell"}, 'x: "km" | "mi" = "ell"'),
+        ({"type": "array", "items": {"type": "string"}, "default": []}, "x: [string] = []"),
+        (True, "x: any = null"),
+    ],
+)
+def test_a_default_tells_the_type_of_an_argument_where_it_can(schema: Any, text: str) -> None:
+    assert tool_line({"name": "f", "inputSchema": {"properties": {"x": schema}}}) == f"f({text})"
+
+
+def test_arguments_without_a_type_are_strings_and_models_are_told_so() -> None:
+    tool = {"name": "f", "inputSchema": {"properties": {"x": {"type": "string"}}, "required": ["x"]}}
+    assert tools_text([tool]).splitlines() == [
+        "f(x)",
+        "Arguments without a type are strings, or like their default.",
+    ]
+    assert tools_text([]) == ""
+
+
+def test_what_is_said_of_arguments_stands_behind_what_is_said_of_the_tool_on_one_line_of_bounded_length() -> None:
+    schema = {
+        "properties": {
+            "when": {"type": "string", "description": "An ISO date,\n  in UTC."},
+            "how": {"type": "string", "description": 3},
+            "where": {"type": "string", "description": "place " * 1_000},
+        },
+        "required": ["when", "how", "where"],
+    }
+    line = tool_line({"name": "f", "inputSchema": schema, "description": "Finds\n it."})
+    assert line.startswith("f(when, how, where): Finds it. when: An ISO date, in UTC. where: place place")
+    assert len(line) < 500
+
+
+@pytest.mark.parametrize(
+    ("output", "text"),
+    [
+        ({"type": "number"}, " -> number"),
+        ({"type": "object"}, ""),
+        ({}, ""),
+        ({"type": "object", "properties": {"a": {"type": "string"}}}, " -> {a: string}"),
+    ],
+)
+def test_an_output_is_told_where_a_plan_could_use_what_is_known_of_it(output: Any, text: str) -> None:
+    assert tool_line({"name": "f", "inputSchema": {}, "outputSchema": output}) == f"f(){text}"
