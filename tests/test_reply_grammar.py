@@ -85,6 +85,15 @@ def test_an_answer_by_schema_is_held_to_it(dialect: GrammarDialect) -> None:
     assert accepts(grammar, "Thought: no.\nAction: Replan(more)")
 
 
+@pytest.mark.parametrize("dialect", LINES)
+def test_an_answer_may_be_a_long_list(dialect: GrammarDialect) -> None:
+    grammar = reply_grammar(dialect, answer_schema=json.dumps({"type": "array", "items": {"type": "integer"}}))
+    assert accepts(grammar, f"Thought: x\nAction: Finish([{', '.join(map(str, range(100)))}])")
+    keyed = reply_grammar(dialect, answer_schema=json.dumps({"additionalProperties": {"type": "integer"}}))
+    members = ", ".join(f'"k{number}": {number}' for number in range(50))
+    assert accepts(keyed, f"Thought: x\nAction: Finish({{{members}}})")
+
+
 def test_dollars_of_a_schema_stay_as_they_are() -> None:
     schema = json.dumps({"enum": ["$5", "$10"]})
     assert accepts(reply_grammar("gbnf", answer_schema=schema), 'Thought: x\nAction: Finish("$5")')

@@ -45,6 +45,8 @@ MAX_LINE: Final = 300
 """How many characters a thought may have."""
 
 _MAX_STRING: Final = 1_000
+_MAX_ITEMS: Final = 100
+"""How many items a list of an answer may have, unless its schema demands more."""
 # Of the brackets in an answer each is closed: so that the last one ends the reply.
 _PLAIN: Final = Characters(
     (("(", ")"), ("\0", "\x08"), ("\x0b", "\x1f"), ("\x7f", "\x7f")),
@@ -146,7 +148,7 @@ def _words(rules: Rules) -> Name:
 
 def _value(rules: Rules, answer_schema: str, max_string: int) -> Expression:
     schema = {} if _DOLLAR.search(answer_schema) else json.loads(answer_schema)
-    reader = SchemaReader(schema if isinstance(schema, dict) else {}, _MAX_STRING)
+    reader = SchemaReader(schema if isinstance(schema, dict) else {}, _MAX_STRING, _MAX_ITEMS)
     if (shape := reader.shape(schema)) == NEVER:
         raise UsageError("no answer can be written that fits the answer schema")
     return Values(rules, frozenset(), max_string).write(shape, None)

@@ -55,12 +55,16 @@ class SchemaReader:
     Args:
         root: the document, in which references are looked up.
         max_string: how many characters a string has at the most, unless its schema demands more.
+        max_items: how many items a list has at the most, and an object with any keys, unless their schemas demand more.
     """
 
-    def __init__(self, root: AbstractMapping[str, Any], max_string: int = MAX_STRING) -> None:
+    def __init__(
+        self, root: AbstractMapping[str, Any], max_string: int = MAX_STRING, max_items: int = _MAX_ITEMS
+    ) -> None:
         self._alternatives = Alternatives(root)
         self._root = root
         self._max_string = max_string
+        self._max_items = max_items
         self._count = 0
         # The schema is kept beside its shape, so that nothing else comes to have its identity.
         self._known: dict[tuple[int, int], tuple[Any, Shape]] = {}
@@ -140,7 +144,7 @@ class SchemaReader:
 
     def _array(self, schema: Plain, depth: int) -> Shape:
         prefix: list[Shape] = []
-        least, most = _bounds(schema, "minItems", "maxItems", max(_MAX_ITEMS, len(schema.get("prefixItems", ()))))
+        least, most = _bounds(schema, "minItems", "maxItems", max(self._max_items, len(schema.get("prefixItems", ()))))
         if self._is_deep(depth):
             most = min(most, least)
         for place in schema.get("prefixItems", ())[:most]:
@@ -184,7 +188,7 @@ class SchemaReader:
         return [name for some in names for name in some if isinstance(name, str)]
 
     def _mapping(self, schema: Plain, further: Any, depth: int) -> Shape:
-        least, most = _bounds(schema, "minProperties", "maxProperties", _MAX_ITEMS)
+        least, most = _bounds(schema, "minProperties", "maxProperties", self._max_items)
         if self._is_deep(depth):
             most = min(most, least)
         value = self.shape(further, depth + 1) if most > 0 else NEVER
