@@ -209,6 +209,8 @@ async def test_friendli_takes_its_token_and_a_json_schema(monkeypatch: pytest.Mo
         ({"type": "array", "items": {"type": "null"}, "minItems": 0}, {"minItems": 0}),
         ({"type": "integer", "minimum": 1, "maximum": 9}, {"minimum": 1, "maximum": 9}),
         ({"type": "number", "minimum": 0}, {}),
+        ({"anyOf": [{"type": ["integer", "null"]}]}, {"anyOf": [{"anyOf": [{"type": "integer"}, {"type": "null"}]}]}),
+        ({"anyOf": [{"type": ["integer", "null"], "enum": [1, None]}]}, {"anyOf": [{"enum": [1, None]}]}),
         ({"type": "string", "enum": ["a", None]}, {"enum": ["a", None]}),
         (
             {"enum": [{"a": [1, "x"]}]},

@@ -31,7 +31,8 @@ def without_friendlis_unknown(schema: Any) -> Any:
     """The schema without what Friendli's structured outputs do not know: the plan machine checks it anyway.
 
     Those take no bounds of numbers that need not be whole and none of how many items an array has but that there is
-    one; and constants that are neither objects nor arrays.
+    one; and constants that are neither objects nor arrays. Of several types of one place they do not speak: these are
+    alternatives.
     """
     inner = _with_parts(schema, without_friendlis_unknown)
     if not isinstance(inner, dict):
@@ -41,7 +42,7 @@ def without_friendlis_unknown(schema: Any) -> Any:
         kept["minItems"] = min(kept["minItems"], _MOST_DEMANDED)
     if kept.get("type") == "number":
         kept = {keyword: value for keyword, value in kept.items() if keyword not in _ONLY_OF_INTEGERS}
-    return _with_plain_constants(kept)
+    return _with_plain_constants(_with_one_type(kept))
 
 
 def _with_parts(schema: Any, change: Any) -> Any:
@@ -79,6 +80,14 @@ def _led_by(first: str, schema: _Schema) -> _Schema:
     properties = {first: schema["properties"][first], **schema["properties"]}
     required = sorted(schema.get("required", ()), key=lambda name: name != first)
     return schema | {"properties": properties, "required": required}
+
+
+def _with_one_type(schema: _Schema) -> _Schema:
+    types = schema.get("type")
+    if not isinstance(types, list):
+        return schema
+    others = {keyword: value for keyword, value in schema.items() if keyword != "type"}
+    return others if "enum" in others else {"anyOf": [{"type": one, **others} for one in types]}
 
 
 def _with_plain_constants(schema: _Schema) -> _Schema:
