@@ -52,6 +52,10 @@ async def test_a_chat_has_a_grammar_where_servers_look_for_it(grammar: Grammar, 
     assert {name: value for name, value in body.items() if name not in common} == fields
 
 
+def _object(*names: str) -> dict[str, Any]:
+    return {"type": "object", "properties": {name: {"type": "string"} for name in names}, "required": list(names)}
+
+
 def _tasks(*names: str, first: str = "id") -> dict[str, Any]:
     """Tasks of these tools, as a plan in JSON has them."""
     tasks = []
@@ -78,6 +82,10 @@ def _tasks(*names: str, first: str = "id") -> dict[str, Any]:
         (_tasks("a", "a"), _tasks("a", "a")),
         (_tasks("a", "b", first="tool"), _tasks("a", "b", first="tool")),
         ({"$defs": {"x": _tasks("a", "b")}}, {"$defs": {"x": _tasks("a", "b", first="tool")}}),
+        (
+            {"anyOf": [_object("path", "position"), _object("path", "line"), _object("path")]},
+            {"anyOf": [_object("position", "path"), _object("line", "path"), _object("path")]},
+        ),
         ({"anyOf": [{"type": "string"}, {"type": "null"}]}, {"anyOf": [{"type": "string"}, {"type": "null"}]}),
     ],
 )

@@ -62,24 +62,21 @@ def _with_parts(schema: Any, change: Any) -> Any:
 
 def _led_by_what_differs(options: list[Any]) -> list[Any]:
     objects = [option for option in options if isinstance(option, dict) and option.get("properties")]
-    if not objects or _differ([next(iter(option["properties"].items())) for option in objects]):
+    firsts = [next(iter(option["properties"].items())) for option in objects]
+    if all(first not in firsts[:index] for index, first in enumerate(firsts)):
         return options
-    names = [name for name in objects[0]["properties"] if all(name in other["properties"] for other in objects)]
-    for name in names:
-        told_by = [option["properties"][name] for option in objects]
-        if all("enum" in one for one in told_by) and _differ(told_by):
-            return [_led_by(name, option) if option in objects else option for option in options]
-    return options
+    return [_led_by_its_own(option, objects) if option in objects else option for option in options]
 
 
-def _differ(values: list[Any]) -> bool:
-    return all(value not in values[:index] for index, value in enumerate(values))
-
-
-def _led_by(first: str, schema: _Schema) -> _Schema:
-    properties = {first: schema["properties"][first], **schema["properties"]}
-    required = sorted(schema.get("required", ()), key=lambda name: name != first)
-    return schema | {"properties": properties, "required": required}
+def _led_by_its_own(schema: _Schema, objects: list[_Schema]) -> _Schema:
+    """The schema of an object, first the first of its members that no other has."""
+    others = [other["properties"] for other in objects if other is not schema]
+    members = schema["properties"]
+    own = next((name for name in members if all(other.get(name) != members[name] for other in others)), None)
+    if own is None:
+        return schema
+    required = sorted(schema.get("required", ()), key=lambda name: name != own)
+    return schema | {"properties": {own: members[own], **members}, "required": required}
 
 
 def _with_one_type(schema: _Schema) -> _Schema:
