@@ -14,8 +14,8 @@ from dovetail.limits import Limits
 from dovetail.models import FallbackModel
 from dovetail.models.protocol import Completion, ToolRequest, TurnMessage, Usage
 from dovetail.tools import tool
-from dovetail.v1 import Event, FailureReason, Purpose, RunState
-from scripted import PATIENCE, ScriptedModel, facts, finish, kinds, outputs
+from dovetail.v1 import Event, FailureReason, Purpose, RunState, Severity
+from scripted import PATIENCE, ScriptedModel, facts, outputs
 
 pytestmark = pytest.mark.anyio
 
@@ -196,6 +196,54 @@ async def test_a_turn_without_a_word_is_told_so() -> None:
     assert facts(events, "run_answered")[0].answer == "x"
 
 
+@pytest.mark.parametrize("size", [1, 4, 1000])
+@pytest.mark.parametrize(
+    "written", ['<tool_call>\n{"name": "length"}', "\n<function=length>", '[TOOL_CALLS][{"name": "length"}]']
+)
+async def test_a_call_that_comes_as_text_is_no_answer_and_the_model_and_people_are_told(
+    written: str, size: int
+) -> None:
+    model = CallingModel([written[at : at + size] for at in range(0, len(written), size)], ["it is 3"])
+    events = await calling(model)
+    assert "your call came as text" in model.told[1][-1]["content"]
+    hint = facts(events, "plan_diagnosed")[0]
+    assert (hint.severity, hint.code) == (Severity.SEVERITY_HINT, "unread_tool_call")
+    assert "--tool-call-parser" in hint.message
+    assert facts(events, "run_answered")[0].answer == "it is 3"
+    assert [piece.text for piece in facts(events, "answer_text")] == ["it is 3"]
+
+
+@pytest.mark.parametrize("answer", ["<", "<tool", "<tools are not needed>", "[TOOL", "<b>3</b>", " 3"])
+async def test_an_answer_that_begins_as_a_call_might_is_one(answer: str) -> None:
+    events = await calling(CallingModel(list(answer)))
+    assert facts(events, "run_answered")[0].answer == answer.strip()
+    assert "".join(piece.text for piece in facts(events, "answer_text")) == answer
+    assert len(facts(events, "join_started")) == 1
+
+
+async def test_a_model_that_writes_nothing_but_calls_as_text_fails_the_run_soon() -> None:
+    events = await calling(CallingModel(*[['<tool_call>{"name": "length"}']] * 4))
+    assert facts(events, "run_ended")[0].failure.reason == FailureReason.FAILURE_REASON_LIMIT_EXCEEDED
+    assert len(facts(events, "model_call_ended")) == 4
+
+
+async def test_a_model_that_asks_for_the_same_thing_again_and_again_must_answer() -> None:
+    again = [request(1, "length", '{"text":"abc"}')]
+    model = CallingModel(again, again, again, again, ["it is 3"])
+    events = await calling(model)
+    assert model.tools[-2:] == [["length", "echo", "broken"], []]
+    assert len(facts(events, "call_started")) == 1
+    assert (facts(events, "run_answered")[0].answer, facts(events, "run_answered")[0].incomplete) == ("it is 3", True)
+
+
+async def test_a_model_that_asks_for_tools_that_there_are_not_must_answer_soon() -> None:
+    unknown = [request(1, "nothing", "{}"), request(2, "bad name!", "{}")]
+    model = CallingModel(unknown, unknown, unknown, ["I cannot say"])
+    events = await calling(model)
+    assert facts(events, "run_answered")[0].incomplete
+    assert not facts(events, "call_started")
+
+
 async def test_after_the_last_turn_no_tool_is_offered_and_the_answer_is_incomplete() -> None:
     model = CallingModel([request(1, "echo", '{"text":"x"}')], ["perhaps x"])
     events = await calling(model, limits=Limits(max_replans=0))
@@ -304,20 +352,3 @@ async def test_a_model_that_fails_at_once_fails_the_run() -> None:
     async with asyncio.timeout(PATIENCE), Engine([length], CallingModel(), strategy="tool-calls") as engine:
         with pytest.raises(RunFailedError, match="no further turn"):
             await engine.start("why?").answer()
-
-
-async def test_strategies_give_the_same_kinds_of_events() -> None:
-    """Whatever finds the answer, a trace is read in the same way: of one call and an answer, fact for fact."""
-    compiled = ScriptedModel('Thought: so\n1. length("abc")\n2. join()', "Action: Finish(it is 3)")
-    acting = ScriptedModel('Thought: so\nAction: length("abc")', finish("it is 3"))
-    turning = CallingModel(["so", request(1, "length", '{"text":"abc"}')], ["it is 3"])
-    found = {}
-    for strategy, model in (("compile", compiled), ("react", acting), ("tool-calls", turning)):
-        async with asyncio.timeout(PATIENCE), Engine([length], model, strategy=strategy) as engine:  # type: ignore[arg-type]
-            found[strategy] = [event async for event in engine.start("why?").events()]
-    assert set(kinds(found["compile"])) == set(kinds(found["react"])) == set(kinds(found["tool-calls"]))
-    for name in ("task_planned", "task_ready", "task_succeeded", "run_answered"):
-        told = [[str(fact) for fact in facts(events, name)] for events in found.values()]
-        assert [len(one) for one in told] == [1, 1, 1]
-    assert {outputs(events)[1] for events in found.values()} == {"3"}
-    assert [len(facts(events, "model_call_ended")) for events in found.values()] == [2, 2, 2]
