@@ -162,10 +162,16 @@ def mistaken_answer(answer: str, error: str, form: ReplyForm = "lines") -> list[
     return [{"role": "assistant", "content": said}, {"role": "user", "content": wrong}]
 
 
-def nothing_said(form: ReplyForm = "lines") -> list[Message]:
-    """What follows in the chat when there is no answer in the reply."""
+def nothing_said(instead: str = "", form: ReplyForm = "lines") -> list[Message]:
+    """What follows in the chat when there is no answer in the reply.
+
+    Args:
+        instead: what stands there instead.
+        form: how the joiner is to reply.
+    """
     wrong = f"There is no answer in that. Reply again, with {_finish(form)}."
-    return [{"role": "assistant", "content": "(nothing)"}, {"role": "user", "content": wrong}]
+    said = cut_middle(instead, _MOST_MISTAKEN) or "(nothing)"
+    return [{"role": "assistant", "content": said}, {"role": "user", "content": wrong}]
 
 
 def _finish(form: ReplyForm) -> str:

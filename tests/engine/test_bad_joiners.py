@@ -153,10 +153,23 @@ async def test_an_answer_may_be_a_call_or_begin_with_one(answer: str) -> None:
 
 async def test_a_joiner_that_only_ever_asks_for_another_plan_fails_the_run() -> None:
     again = "Thought: no.\nAction: Replan(more)"
-    events = await run(ScriptedModel(TO_JOIN, again, AGAIN, again, again), limits=Limits(max_replans=1))
+    events = await run(ScriptedModel(TO_JOIN, again, AGAIN, again, again, again), limits=Limits(max_replans=1))
     reason, message = failure(events)
     assert reason == FailureReason.FAILURE_REASON_LIMIT_EXCEEDED
     assert message == "the joiner found no answer after 2 plans: more"
+    assert len(facts(events, "join_started")) == 4
+
+
+async def test_a_joiner_that_must_answer_and_asks_for_another_plan_is_asked_once_more() -> None:
+    again = "Thought: no.\nAction: Replan(more)"
+    model = ScriptedModel(TO_JOIN, again, again, finish(ANSWER))
+    events = await run(model, limits=Limits(max_replans=0))
+    answered = facts(events, "run_answered")[0]
+    assert (answered.answer, answered.incomplete) == (ANSWER, True)
+    assert [message["content"] for message in model.asked[3][-2:]] == [
+        "Replan(more)",
+        "There is no answer in that. Reply again, with Finish.",
+    ]
 
 
 # Outputs that speak the joiner's language ---------------------------------------------------------------------

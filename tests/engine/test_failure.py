@@ -314,7 +314,7 @@ async def test_after_the_last_replan_the_joiner_must_answer() -> None:
 async def test_a_joiner_that_is_never_satisfied_fails_the_run_in_the_end() -> None:
     model = ScriptedModel(
         plan('1. echo("a")', "2. join()"), "Action: Replan(more)",
-        plan('3. echo("a")', "4. join()"), "Action: Replan(still more)", "Action: Replan(yet more)",
+        plan('3. echo("a")', "4. join()"), *["Action: Replan(still more)"] * 3,
     )  # fmt: skip
     events = await events_of([echo], model, limits=Limits(max_replans=1))
     assert facts(events, "run_ended")[0].failure.reason == FailureReason.FAILURE_REASON_LIMIT_EXCEEDED

@@ -33,12 +33,13 @@ class JoinerReply:
         take: is given the whole of it.
         tools: the names of the tools: a joiner that writes a call of one, and nothing else, wants another plan.
         must_answer: whether there can be none.
-        is_last: whether it is not asked again, so that it is taken at its word.
+        is_last: whether it is not asked again, so that a call is taken for the answer.
 
     Attributes:
         form: how it was to be written.
         reason: why it wants another plan; None if it does not.
         answer: its answer, as it stood in the reply; empty if there is none.
+        instead: what it says instead of an answer, if it must give one.
         wrong: why the answer cannot be taken; None if it was.
     """
 
@@ -61,6 +62,7 @@ class JoinerReply:
         self.form: ReplyForm = "lines"
         self.reason: str | None = None
         self.answer = ""
+        self.instead = ""
         self.wrong: str | None = "there is none"
 
     def hear(self, step: _core.ReplyStep, cut_off: bool) -> None:
@@ -78,15 +80,20 @@ class JoinerReply:
                 else:
                     self._show(piece)
             case _core.Verdict(kind="replan"):
-                self.reason = step.text or "the joiner gave no reason"
+                self._want(step.text or "the joiner gave no reason", f"Replan({step.text})")
             case _core.Verdict() if step.mended and self._is_call(step.text) and not self._is_taken_at_its_word:
-                if not self._must_answer:
-                    self.reason = f"the joiner asks for a call: {step.text}"
+                self._want(f"the joiner asks for a call: {step.text}", step.text)
             case _core.Verdict() if step.text:
                 if self._held:
                     self._show(self._held)
                 self.answer = step.text
                 self.wrong = self._take(step.text, incomplete=self._must_answer or (step.mended and cut_off))
+
+    def _want(self, reason: str, said: str) -> None:
+        if self._must_answer and not self._is_last:
+            self.instead = said
+        else:
+            self.reason = reason
 
     @property
     def _is_taken_at_its_word(self) -> bool:

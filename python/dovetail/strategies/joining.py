@@ -178,7 +178,10 @@ class Joining:
         if before is None:
             return messages
         answer, wrong = before.answer, before.wrong
-        return [*messages, *(mistaken_answer(answer, wrong, form) if answer and wrong else nothing_said(form))]
+        return [
+            *messages,
+            *(mistaken_answer(answer, wrong, form) if answer and wrong else nothing_said(before.instead, form)),
+        ]
 
     def _show(self, text: str) -> None:
         """A piece of an answer: one that may turn out not to fit is told once it is whole."""
