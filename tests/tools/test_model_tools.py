@@ -234,6 +234,16 @@ async def test_a_refused_grammar_is_replaced_by_the_next() -> None:
     assert model.grammars == ["lark", "json_schema"]
 
 
+async def test_a_tool_with_a_model_of_its_own_remembers_what_that_refuses() -> None:
+    model = Constrained('{"value": 1}', '{"value": 2}', dialects=("lark", "json_schema"), refuses=["lark"])
+    own = ask_tool(model)
+
+    for _ in range(2):
+        await own.call('{"question": "the height", "context": "1 m"}', CallContext())
+
+    assert model.grammars == ["lark", "json_schema", "json_schema"]
+
+
 @pytest.mark.skipif(not can_compile(), reason="llguidance is not installed")
 @pytest.mark.parametrize("kind", ["number", "string", "boolean", "array"])
 def test_grammars_of_values_compile(kind: str) -> None:

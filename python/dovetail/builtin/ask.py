@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dovetail.builtin.value_reply import NotSaidError, ValueKind, asked_value
 from dovetail.call_context import CallContext  # noqa: TC001 - the tool is made of its annotations
+from dovetail.dialects import Dialects
 from dovetail.observations import bounded_line, cut_middle, fenced
 from dovetail.tools import tool
 
@@ -42,6 +43,7 @@ def ask_tool(model: Model | None = None, *, name: str = "ask") -> Tool:
             the run's own process.
         name: the tool's name.
     """
+    known = None if model is None else Dialects()
 
     @tool(name=name, read_only=True, idempotent=True, timeout=_TIMEOUT_SECONDS)
     async def ask(
@@ -65,7 +67,8 @@ def ask_tool(model: Model | None = None, *, name: str = "ask") -> Tool:
             NotSaidError: the text does not say it.
         """
         try:
-            return await asked_value(call.counted(model), _messages(question, context, type), type, _as_it_is)
+            messages = _messages(question, context, type)
+            return await asked_value(call.counted(model), messages, type, _as_it_is, known)
         except NotSaidError:
             raise NotSaidError(f"the text does not say: {bounded_line(question, 200)}") from None
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from dovetail.builtin.arithmetic import FUNCTIONS, MathError, NotArithmeticError, evaluate, shown
 from dovetail.builtin.value_reply import NotSaidError, ValueReplyError, asked_value
 from dovetail.call_context import CallContext  # noqa: TC001 - the tool is made of its annotations
+from dovetail.dialects import Dialects
 from dovetail.errors import UsageError
 from dovetail.observations import bounded_line, cut_middle, fenced
 from dovetail.tools import tool
@@ -40,6 +41,7 @@ def math_tool(model: Model | None = None, *, name: str = "math") -> Tool:
             is none, a problem in words is an error.
         name: the tool's name.
     """
+    known = None if model is None else Dialects()
 
     @tool(name=name, read_only=True, idempotent=True, timeout=_TIMEOUT_SECONDS)
     async def math(
@@ -72,7 +74,7 @@ def math_tool(model: Model | None = None, *, name: str = "math") -> Tool:
             except UsageError:  # nobody to ask
                 raise error from None
         try:
-            return await asked_value(asked, _messages(problem, context), "string", _evaluated)
+            return await asked_value(asked, _messages(problem, context), "string", _evaluated, known)
         except (NotSaidError, ValueReplyError) as wrong:
             raise MathError(f"{shown(problem)}: no expression was found for it: {wrong}") from None
 

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from pydantic_core import from_json
 
 from dovetail.call_failure import CallFailedError
-from dovetail.constrained import GRAMMAR_REFUSED, Constrained
+from dovetail.constrained import GRAMMAR_REFUSED, Constrained, Refusal
 from dovetail.errors import DovetailError, ModelError
 from dovetail.grammar.value import value_grammar
 from dovetail.observations import bounded_line, cut_middle
+from dovetail.v1 import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
+    from dovetail.dialects import Dialects
     from dovetail.models.protocol import Grammar, GrammarDialect, Message, Model
 
 __all__ = ["NotSaidError", "ValueKind", "ValueReplyError", "asked_value"]
@@ -62,7 +64,11 @@ class NotSaidError(DovetailError):
 
 
 async def asked_value(
-    model: Model, messages: Sequence[Message], kind: ValueKind | None, read: Callable[[Any], _Read]
+    model: Model,
+    messages: Sequence[Message],
+    kind: ValueKind | None,
+    read: Callable[[Any], _Read],
+    known: Dialects | None = None,
 ) -> _Read:
     """Ask a model for a value; once more, if the reply is wrong.
 
@@ -71,6 +77,7 @@ async def asked_value(
         messages: what is asked; the reply has to be ``{"value": …}``, with null for what cannot be said.
         kind: what the value is; None for whichever fits.
         read: makes what is wanted of the value, or raises a `ValueReplyError` that says what is wrong with it.
+        known: which grammars the model takes, if nobody else remembers it: of the run's own model, the run does.
 
     Raises:
         NotSaidError: the model says that it cannot say.
@@ -80,7 +87,7 @@ async def asked_value(
     """
     chat = list(messages)
     for tried in range(1, _TRIES + 1):
-        reply = await _AskedReply(model, chat, _SCHEMAS[kind]).text()
+        reply = await _AskedReply(model, chat, _SCHEMAS[kind], known).text()
         try:
             return read(_value_in(reply, kind))
         except ValueReplyError as error:
@@ -96,8 +103,10 @@ async def asked_value(
 class _AskedReply(Constrained):
     """The reply of a model, in a notation of grammars that it takes, in the end without one."""
 
-    def __init__(self, model: Model, messages: Sequence[Message], schema: str) -> None:
-        super().__init__(model.grammar_dialects)
+    def __init__(self, model: Model, messages: Sequence[Message], schema: str, known: Dialects | None) -> None:
+        dialects = model.grammar_dialects
+        super().__init__(known.taken(model, dialects, Purpose.PURPOSE_TOOL) if known else dialects)
+        self._known = known
         self._model = model
         self._messages = messages
         self._schema = schema
@@ -134,6 +143,10 @@ class _AskedReply(Constrained):
     def _why_refused(self) -> str | None:
         error = self._error
         return str(error) if error is not None and error.reason == GRAMMAR_REFUSED else None
+
+    def _refused(self, refusal: Refusal) -> None:
+        if self._known and refusal.by_server:
+            self._known.refuse(self._model, refusal.dialect, Purpose.PURPOSE_TOOL)
 
 
 def _value_in(reply: str, kind: ValueKind | None) -> Any:
