@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["AnswerError", "AnswerSchema", "member_text", "read_answer_schema"]
+__all__ = ["AnswerError", "AnswerSchema", "member_text", "moved", "read_answer_schema"]
 
 MAX_SCHEMA_BYTES: Final = 64 * 1024
 
@@ -75,7 +75,7 @@ class AnswerSchema:
         """A tool that takes an answer: the core's validator is that of arguments."""
         wrapped = {
             "type": "object",
-            "properties": {_TOOL: _moved(self.schema, f"#/properties/{_TOOL}")},
+            "properties": {_TOOL: moved(self.schema, f"#/properties/{_TOOL}")},
             "required": [_TOOL],
         }
         try:
@@ -116,7 +116,7 @@ class AnswerSchema:
     def with_citations(self) -> AnswerSchema:
         """The schema of an answer and the tasks that it cites, beside it: ``{"answer": …, "cited_tasks": [1, 3]}``."""
         cited = {"type": "array", "items": {"type": "integer"}}
-        properties = {_TOOL: _moved(self.schema, f"#/properties/{_TOOL}"), "cited_tasks": cited}
+        properties = {_TOOL: moved(self.schema, f"#/properties/{_TOOL}"), "cited_tasks": cited}
         return AnswerSchema({"type": "object", "properties": properties, "required": list(properties)})
 
     def read(self, answer: str) -> Any:
@@ -154,16 +154,16 @@ def member_text(text: str, name: str) -> str:
     raise KeyError(name)
 
 
-def _moved(schema: Any, root: str) -> Any:
+def moved(schema: Any, root: str) -> Any:
     """The schema, to stand elsewhere in another: references to its own root lead there."""
     if isinstance(schema, list):
-        return [_moved(one, root) for one in schema]
+        return [moved(one, root) for one in schema]
     if not isinstance(schema, dict) or isinstance(schema.get("$id"), str):
         return schema  # one with a name of its own is a root wherever it stands
     return {
         key: root + value[1:]
         if key == "$ref" and isinstance(value, str) and value.startswith("#")
-        else (value if key in _DATA else _moved(value, root))
+        else (value if key in _DATA else moved(value, root))
         for key, value in schema.items()
     }
 

@@ -16,6 +16,8 @@ from dovetail.processes.backend import IN_PROCESSES
 from dovetail.v1 import Failure, FailureReason
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dovetail.models.protocol import Model
     from dovetail.tools import Tool
     from dovetail.v1 import ToolModelCall
@@ -40,6 +42,9 @@ class CallOwner(Protocol):
 
     def model_for(self, call: Call, model: Model | None) -> Model:
         """A model that the tool may ask, counted: the run's own if None is given."""
+
+    async def wanted(self, call: Call) -> Mapping[str, Any] | None:
+        """The JSON schema that later tasks demand of the output; None if they demand nothing."""
 
     def succeeded(self, call: Call, output_json: str, *, cached: bool) -> None:
         """The call gave an output; with ``cached`` another call of the same arguments did."""
@@ -94,6 +99,7 @@ class Call:
         over: whether its outcome is known, or not wanted any more.
         handle: the backend's own.
         model_calls: how many model calls of its tool have been counted.
+        is_for_a_place: whether its tool was told what its output is demanded to be: then it is no use elsewhere.
         ending: what still has to come to its end of a call that was cancelled, if anything in this process does.
     """
 
@@ -105,6 +111,7 @@ class Call:
         "handle",
         "heard",
         "idle",
+        "is_for_a_place",
         "losses",
         "model_calls",
         "over",
@@ -138,6 +145,7 @@ class Call:
         self.traceparent = traceparent
         self.over = False
         self.model_calls = 0
+        self.is_for_a_place = False
         self.handle: Any = None
         self.ending: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
@@ -203,7 +211,9 @@ class Call:
         timeout = self.tool.timeout
         deadline = None if timeout is None else time.monotonic() + timeout
         models = functools.partial(self._owner.model_for, self)
-        return CallContext(self.run_id, self.task_id, f"{self.run_id}/{self.call_id}", deadline, report, count, models)
+        wanted = functools.partial(self._owner.wanted, self)
+        name = f"{self.run_id}/{self.call_id}"
+        return CallContext(self.run_id, self.task_id, name, deadline, report, count, models, wanted)
 
 
 class _InProcess:

@@ -10,7 +10,8 @@ from dovetail.errors import UsageError
 from dovetail.tool_model_calls import told
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Mapping
+    from typing import Any
 
     from dovetail.models.protocol import Model
     from dovetail.v1 import ToolModelCall
@@ -40,6 +41,7 @@ class CallContext:
     _report: Callable[[float | None, str], None] = _nobody
     _count: Callable[[ToolModelCall], None] = _nobody
     _models: Callable[[Model | None], Model] | None = None
+    _wanted: Callable[[], Awaitable[Mapping[str, Any] | None]] | None = None
 
     def report(self, fraction: float | None = None, message: str = "") -> None:
         """Tell whoever follows the run how far the call is. May be called from any thread, as often as is handy.
@@ -110,6 +112,18 @@ class CallContext:
         from dovetail.told_model import ToldModel  # here because most tools ask none
 
         return ToldModel(model, self)
+
+    async def wanted(self) -> Mapping[str, Any] | None:
+        """The JSON schema that the output has to fit where later tasks of the plan take it as it is. For async tools.
+
+        While the plan is being written, it may take until the line that takes the output is there: 3 seconds at most. A
+        tool that asks for this gives an output for one place: it is used again only where it fits.
+
+        Returns:
+            The schema; None if nothing is demanded, or nobody knows: outside of a run, and where the tool is not
+            carried out in the run's own process.
+        """
+        return None if self._wanted is None else await self._wanted()
 
     def seconds_left(self) -> float | None:
         """How long the call may still take: 0 at the least; None for no limit."""

@@ -21,6 +21,9 @@ from dovetail.tool_model_calls import MOST_MODEL_CALLS
 from dovetail.v1 import Failure, FailureReason
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from dovetail.gates import Gates
     from dovetail.models.protocol import Model
     from dovetail.tools import Tool
@@ -52,6 +55,9 @@ class CallOutcomes(Protocol):
 
     def model_for(self, call: Call, model: Model | None) -> Model:
         """A model that a tool may ask, counted: the run's own if None is given."""
+
+    async def wanted(self, call: Call) -> Mapping[str, Any] | None:
+        """The JSON schema that later tasks demand of the output; None if they demand nothing."""
 
     def call_lost(self, call: Call, executor_id: str, message: str) -> None:
         """The executor of the call is lost, in this way; what becomes of the task is told next."""
@@ -201,6 +207,11 @@ class Calls:
     def model_for(self, call: Call, model: Model | None) -> Model:
         """A model that the tool may ask, counted."""
         return self._outcomes.model_for(call, model)
+
+    async def wanted(self, call: Call) -> Mapping[str, Any] | None:
+        """The JSON schema that later tasks demand of the output."""
+        call.is_for_a_place = True
+        return await self._outcomes.wanted(call)
 
     def succeeded(self, call: Call, output_json: str, *, cached: bool) -> None:
         """The call gave an output."""

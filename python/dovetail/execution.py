@@ -17,6 +17,7 @@ from pydantic_core import from_json
 from dovetail import _core
 from dovetail.approvals import Approvals
 from dovetail.calls import Calls
+from dovetail.demands import Demands
 from dovetail.durations import duration_of
 from dovetail.joiner import LAST_WORDS_SECONDS
 from dovetail.plan_reader import PlanReader
@@ -25,7 +26,8 @@ from dovetail.reuse import Reuse
 from dovetail.v1 import Failure, FailureReason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from typing import Any
 
     from dovetail.approval_rules import ApprovalRules
     from dovetail.approvals import Ask
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from dovetail.journal import Fact
     from dovetail.models.protocol import Model
     from dovetail.plan_text import Plan, PlanText
-    from dovetail.progress import TaskRecord
     from dovetail.tool_model import ToolModels
     from dovetail.tool_set import ToolSet
     from dovetail.v1 import ToolModelCall
@@ -76,7 +77,6 @@ class Execution:
         self.progress = Progress()
         self._tools = tools
         self._models = models
-        self._reuse = Reuse(tools, self.progress)
         self._books = books
         self._machine = _core.Machine(tools.core, max_tasks=books.limits.max_tasks)
         # They do not hold what holds them: a run that has ended is free at once, and not when the collector finds it.
@@ -84,6 +84,8 @@ class Execution:
         self._calls = Calls(told, run_id, books.limits.max_parallel_calls, gates, traceparent)
         self._approvals = Approvals(tools, told)
         self._reader = PlanReader(self._machine, books, told)
+        self._demands = Demands(tools, self.progress, self._machine, self._reader)
+        self._reuse = Reuse(tools, self.progress, self._machine, self._demands, told)
         self._defect: BaseException | None = None
         # Done once nothing is on its way: made when somebody waits for it.
         self._settled: asyncio.Future[None] | None = None
@@ -150,11 +152,13 @@ class Execution:
                 recorded.append(self.progress.failed(step.task_id, failure))
                 todo += self._machine.fail(step.task_id)
                 continue
+            if isinstance(step, _core.Ready) and plan.number > 1 and self._reuse.holds(step):
+                continue
             recorded += self.progress.facts(step, plan.number)
             if isinstance(step, _core.Ready):
-                earlier = None if plan.number == 1 else self._reuse.earlier(step)
-                if earlier is not None:
-                    recorded += self._repeat(step.task_id, earlier, todo)
+                repeated = None if plan.number == 1 else self._reuse.repeat(step, todo)
+                if repeated is not None:
+                    recorded += repeated
                     continue
                 ready.append(step)
                 if (why := self._approvals.reason(step)) is not None:
@@ -162,6 +166,7 @@ class Execution:
                     recorded.append(("approval_requested", {"task_id": step.task_id, "reason": why}))
             elif isinstance(step, _core.Planned):
                 plan.tasks += 1
+                self._demands.planned(step.depends_on)
             elif isinstance(step, _core.Closed):
                 plan.answer_task = step.answer_task
                 closed = True
@@ -180,8 +185,10 @@ class Execution:
                 self._calls.start(step.task_id, self._tools[step.tool], step.arguments)
         if self._tools.has_sequential:
             self._skip(todo, ready)
-        if closed and not plan.closed.done():
-            plan.closed.set_result(None)
+        if closed:
+            self._demands.closed()
+            if not plan.closed.done():
+                plan.closed.set_result(None)
         if self._settled is not None and not self._settled.done() and not self._machine.unsettled:
             self._settled.set_result(None)
 
@@ -201,24 +208,13 @@ class Execution:
             elif isinstance(step, _core.Unreachable | _core.Ready) and step.task_id not in called:
                 self._calls.skip(step.task_id)
 
-    def _repeat(self, task_id: int, earlier: TaskRecord, steps: list[_core.Step]) -> list[Fact]:
-        """A task gets what an earlier one got that made the same call; what follows is added to the steps."""
-        if earlier.output_json is not None:
-            steps += self._machine.succeed(task_id, earlier.output_json)
-            return [self.progress.succeeded(task_id, earlier.output_json, reused=earlier.task_id)]
-        if earlier.failure is not None:
-            steps += self._machine.fail(task_id)
-            return [self.progress.failed(task_id, self._reuse.failure(earlier))]
-        self._reuse.wait(task_id, earlier.task_id)
-        return []
-
-    def _share(self, task_id: int) -> None:
-        """A task is settled: those that repeat its call get what it got."""
-        if (repeating := self._reuse.settled(task_id)) and (task := self.progress.task(task_id)):
-            for other in repeating:
-                steps: list[_core.Step] = []
-                facts = self._repeat(other, task, steps)
-                self.follow(steps, None, *facts)
+    def call(self, step: _core.Ready) -> None:
+        """Call a task, or ask a person for approval first."""
+        if (why := self._approvals.reason(step)) is None:
+            self._calls.start(step.task_id, self._tools[step.tool], step.arguments)
+        else:
+            self._books.record("approval_requested", task_id=step.task_id, reason=why)
+            self._approvals.request(step, why)
 
     # The third loop: outputs to the machine -------------------------------------------------------------------
 
@@ -247,6 +243,10 @@ class Execution:
         """A model that a tool may ask, counted: the run's own if None is given."""
         return self._models.of(model, call.task_id, self._plan_of(call))
 
+    async def wanted(self, call: Call) -> Mapping[str, Any] | None:
+        """The JSON schema that later tasks demand of an output; None if they demand nothing."""
+        return await self._demands.told(call.task_id)
+
     def _plan_of(self, call: Call) -> int:
         task = self.progress.task(call.task_id)
         return self.plan.number if task is None else task.plan
@@ -270,13 +270,13 @@ class Execution:
             self.follow(steps)  # the machine cannot read the output: that is the task's failure
         else:
             self.follow(steps, None, self.progress.succeeded(task_id, output_json, cached=cached))
-        self._share(task_id)
+        self._reuse.share(task_id)
 
     def call_failed(self, task_id: int, failure: Failure) -> None:
         """A call gave no output: what waits for it will never go on."""
         self.follow(self._machine.fail(task_id), None, self.progress.failed(task_id, failure))
         self._calls.skip(task_id)
-        self._share(task_id)
+        self._reuse.share(task_id)
 
     # Approvals ------------------------------------------------------------------------------------------------
 
@@ -331,6 +331,7 @@ class Execution:
         """Stop the calls that are out; with ``reading`` also the planner, even in the middle of its last words."""
         # Tools may take their time to be stopped: an approval that comes meanwhile must begin nothing.
         asking = self._approvals.close()
+        self._demands.cancel()
         await self._reader.stop(at_once=reading)
         await self._calls.cancel()
         if asking:

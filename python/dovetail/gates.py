@@ -94,6 +94,9 @@ class Gates:
             if ticket.inside and ticket.gate.breaker is not None:
                 ticket.gate.breaker.succeeded()
             _depart(ticket)
+        if call.is_for_a_place:
+            self._pass_on(call)
+            return
         flight = self._in_flight.pop(call, None)
         if flight is None or flight.leader is not call:
             return

@@ -58,7 +58,7 @@ class PlanReader:
             StoppedError: its model failed before its first task.
         """
         await self.stop()
-        plan = self.plan = Plan(self.plan.number + 1)
+        plan = self.plan = Plan(self.plan.number + 1, is_turn=text.is_turn)
         self._books.record(
             "plan_started",
             plan=plan.number,

@@ -70,6 +70,7 @@ class Plan:
         shortfall: what it lacks, if it is none or was cut off.
         errors: what cannot be used, in the order in which it was found.
         tasks: how many tasks were planned.
+        is_turn: whether it is one turn of many, in which no task takes what another gives.
     """
 
     number: int
@@ -78,6 +79,7 @@ class Plan:
     shortfall: str | None = None
     errors: list[_core.Diagnostic] = field(default_factory=list)
     tasks: int = 0
+    is_turn: bool = False
     _text: list[str] = field(default_factory=list)
 
     def add(self, text: str) -> None:

@@ -38,6 +38,10 @@ class TaskRecord:
     """Why its call failed, if it did."""
     because: int | None = None
     """The failed task at the root, if it was skipped."""
+    is_for_a_place: bool = False
+    """Whether its tool was told what is demanded of its output."""
+    demand: str = ""
+    """That, as the text of a JSON schema; empty if nothing was."""
 
     def observation(self) -> Observation:
         """What became of it, for prompts."""
