@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dovetail import Engine
 from dovetail.errors import UsageError
-from dovetail.models import Grammar, open_model
+from dovetail.models import Grammar, open_model, tool_calling_model
 from dovetail.models.vllm import VllmModel
 from dovetail.models.vllm_engine import VllmEngineModel
+from dovetail.models.vllm_engine_turns import VllmEngineCallingModel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,3 +71,33 @@ def test_a_file_of_arguments_must_be_there_and_takes_no_others_beside_it(tmp_pat
     path.write_text("model: m\n")
     with pytest.raises(UsageError, match="options belong into"):
         VllmEngineModel(str(path), options={"dtype": "float32"})
+
+
+@pytest.mark.usefixtures("_with_vllm")
+def test_an_engine_has_tool_calls_if_the_file_of_its_arguments_names_their_parser(tmp_path: Path) -> None:
+    path = tmp_path / "engine.yaml"
+    path.write_text("model: m\nenable-auto-tool-choice: true\ntool-call-parser: hermes\n")
+    model = open_model(f"vllm-engine:{path}")
+    assert tool_calling_model(model) is model
+    assert isinstance(model, VllmEngineCallingModel)
+    assert model._tool_call_parser == "hermes"
+
+
+@pytest.mark.usefixtures("_with_vllm")
+@pytest.mark.anyio
+async def test_a_run_of_tool_calls_with_an_engine_that_has_none_is_refused_at_once_with_the_remedy(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "engine.yaml"
+    path.write_text("model: m\n# tool-call-parser: hermes\n")
+    for target in ("weights", str(path)):
+        model = open_model(f"vllm-engine:{target}")
+        async with Engine([], model) as engine:
+            with pytest.raises(UsageError, match=r"name the parser of its tool calls \(tool-call-parser.*or 'compile'"):
+                engine.start("How high is it?", strategy="tool-calls")
+
+
+@pytest.mark.usefixtures("_with_vllm")
+def test_a_chat_template_that_cannot_be_read_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"its chat template .*none\.jinja cannot be read"):
+        VllmEngineModel("weights", chat_template=tmp_path / "none.jinja")

@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import twenty_tools
 from served import write_plan
 from vllm_place import ENGINE_OPTIONS, ENVIRONMENT, SMOLLM2
 from vllm_process import kill_engine_of
 
-from dovetail import Engine, _core
+from dovetail import Engine, Limits, _core
 from dovetail.demo import EXAMPLES, QUESTIONS, TOOLS
 from dovetail.errors import ModelError, UsageError
 from dovetail.models import Completion, Grammar
 from dovetail.models.vllm_engine import VllmEngineModel
 from dovetail.tool_set import ToolSet
-from dovetail.v1 import FailureReason
+from dovetail.v1 import FailureReason, RunState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -95,6 +96,20 @@ async def test_most_of_a_prompt_seen_before_comes_from_the_cache(model: VllmEngi
     assert second.usage.cached_tokens >= 0.9 * second.usage.prompt_tokens > first.usage.cached_tokens
 
 
+async def test_the_prompt_of_twenty_tools_comes_from_the_cache_on_the_second_run(model: VllmEngineModel) -> None:
+    limits = Limits(deadline=300, max_replans=0, max_tokens=60)
+    engine = Engine(twenty_tools.TOOLS, model, examples=twenty_tools.EXAMPLES, limits=limits)
+    shares = []
+    for _ in range(2):
+        run = engine.start("How good is the song Yesterday?")
+        await run.wait()
+        [usage, *_] = [
+            event.model_call_ended.usage async for event in run.events() if event.HasField("model_call_ended")
+        ]
+        shares.append(usage.cached_tokens / usage.prompt_tokens)
+    assert shares[1] >= 0.9 > shares[0]
+
+
 async def test_a_stop_text_ends_the_stream_and_is_not_part_of_it(model: VllmEngineModel) -> None:
     text, completion = await _answer(model, grammar=COUNT, stop=("3",))
     assert text == "1, 2, "
@@ -130,6 +145,19 @@ async def test_closing_a_stream_ends_its_generation_at_once(model: VllmEngineMod
         closed = time.monotonic()
     assert _unfinished(model) == 0
     assert time.monotonic() - closed < ABORT_SECONDS
+
+
+async def test_cancelling_a_run_takes_its_request_out_of_the_engine_at_once(model: VllmEngineModel) -> None:
+    run = Engine(TOOLS, model, examples=EXAMPLES).start("How many people live in Japan?")
+    async for event in run.events():
+        if event.HasField("plan_text"):
+            break
+    assert _unfinished(model) == 1
+    began = time.monotonic()
+    run.cancel()
+    assert await run.wait() == RunState.RUN_STATE_CANCELLED
+    assert _unfinished(model) == 0
+    assert time.monotonic() - began < ABORT_SECONDS
 
 
 async def test_streams_are_written_together(model: VllmEngineModel) -> None:

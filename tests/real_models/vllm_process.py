@@ -39,6 +39,7 @@ class VllmProcess:
 
     def __init__(self, weights: Path, log: Path, *options: str, backend: str = "guidance") -> None:
         self.model = weights.name
+        self.backend = backend
         self.api_key = "test-key"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))

@@ -183,9 +183,9 @@ def _vllm(name: str, settings: _Settings) -> Model:
 
 
 def _vllm_engine(name: str, settings: _Settings) -> Model:
-    from dovetail.models.vllm_engine import VllmEngineModel
+    from dovetail.models.vllm_engine_turns import open_engine
 
-    return VllmEngineModel(
+    return open_engine(
         name, temperature=settings.shared.get("temperature"), max_tokens=settings.shared.get("max_tokens")
     )
 

@@ -16,7 +16,7 @@ from dovetail.models.vllm import VLLM_DIALECTS, structured_outputs
 from dovetail.v1 import FailureReason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from dovetail.models.protocol import Grammar, GrammarDialect, Message, ModelStream
 
@@ -27,6 +27,8 @@ _CONFIGS: Final = {".yaml", ".yml"}
 # A grammar is ready in a tenth of the time that vLLM's own choice, xgrammar, needs for it. Where a JSON schema leaves
 # white space to a small model, it writes nothing else any more.
 _STRUCTURED_OUTPUTS: Final = {"backend": "guidance", "disable_any_whitespace": True}
+# What a file for `vllm serve` says of messages; the engine itself knows none.
+_OF_THE_SERVER: Final = ("--chat-template", "--tool-call-parser", "--tool-strict-level")
 # vLLM would report its use over the network, and write its log to standard output, where answers are written.
 _ENVIRONMENT: Final = {
     "VLLM_NO_USAGE_STATS": "1",
@@ -47,10 +49,17 @@ class VllmEngineModel:
         temperature: the sampling temperature; the model's own if None.
         max_tokens: how many tokens a call may write where it does not say; what is left of the context if None.
         options: arguments of vLLM's ``AsyncEngineArgs`` besides the model; not with a file of them.
+        chat_template: a file with the template that makes a prompt of messages; that of the weights if None.
+
+    Attributes:
+        config: the file of arguments, if there is one.
 
     Raises:
-        UsageError: vLLM is missing, the file is not there, or both a file and options are given.
+        UsageError: vLLM is missing, a file is not there, or both a file of arguments and further ones are given.
     """
+
+    tool_calls_remedy = "name the parser of its tool calls (tool-call-parser, in a file of its arguments)"
+    """How to get tool calls of the model's own."""
 
     def __init__(
         self,
@@ -59,15 +68,17 @@ class VllmEngineModel:
         temperature: float | None = None,
         max_tokens: int | None = None,
         options: Mapping[str, Any] | None = None,
+        chat_template: str | Path | None = None,
     ) -> None:
         self._name = f"vllm-engine:{target}"
         if importlib.util.find_spec("vllm") is None:
             raise UsageError(f"model {self._name} needs vLLM: {_GET_ENGINE}")
-        self._config = Path(target) if Path(target).suffix in _CONFIGS else None
-        if self._config is not None and not self._config.is_file():
-            raise UsageError(f"model {self._name}: there is no file {self._config}")
-        if self._config is not None and options:
-            raise UsageError(f"model {self._name}: the options belong into {self._config}, with the others")
+        self.config = Path(target) if Path(target).suffix in _CONFIGS else None
+        if self.config is not None and not self.config.is_file():
+            raise UsageError(f"model {self._name}: there is no file {self.config}")
+        if self.config is not None and (options or chat_template):
+            raise UsageError(f"model {self._name}: the options belong into {self.config}, with the others")
+        self._template = None if chat_template is None else self._read_template(Path(chat_template))
         self._target = target
         self._options = {"structured_outputs_config": _STRUCTURED_OUTPUTS, **(options or {})}
         self._temperature = temperature
@@ -104,30 +115,18 @@ class VllmEngineModel:
         if grammar is not None and grammar.dialect not in VLLM_DIALECTS:
             raise UsageError(f"model {self._name} takes no grammar in {grammar.dialect}")
         engine = await self._engine()
-        from vllm import TokensPrompt
-        from vllm.exceptions import VLLMClientError, VLLMServerError
-
         prompt = self._prompt(engine, messages)
+        parameters = self._sampling(engine, len(prompt), max_tokens, stop=stop, grammar=grammar)
         written = cached = 0
         finish_reason: str | None = None
-        try:
-            parameters = self._sampling(engine, len(prompt), grammar, stop, max_tokens)
-            outputs = engine.generate(TokensPrompt(prompt_token_ids=prompt), parameters, request_id=uuid.uuid4().hex)
-            async with aclosing(outputs):
-                async for output in outputs:
-                    piece = output.outputs[0]
-                    written += len(piece.token_ids)
-                    cached = output.num_cached_tokens or 0
-                    if piece.text:
-                        yield piece.text
-                    finish_reason = piece.finish_reason
-        except VLLMClientError as problem:
-            raise self._refused(problem, grammar) from problem
-        except VLLMServerError as problem:
-            raise ModelError(
-                FailureReason.FAILURE_REASON_MODEL_UNAVAILABLE,
-                f"the engine of model {self._name} failed: {problem}; its log says why (VLLM_LOGGING_LEVEL=INFO)",
-            ) from problem
+        async with aclosing(self._outputs(engine, prompt, parameters, has_grammar=grammar is not None)) as outputs:
+            async for output in outputs:
+                piece = output.outputs[0]
+                written += len(piece.token_ids)
+                cached = output.num_cached_tokens or 0
+                if piece.text:
+                    yield piece.text
+                finish_reason = piece.finish_reason
         yield Completion(finish_reason, Usage(len(prompt), written, cached))
 
     async def aclose(self) -> None:
@@ -180,22 +179,40 @@ class VllmEngineModel:
     def _arguments(self) -> Any:
         from vllm.engine.arg_utils import AsyncEngineArgs
 
-        if self._config is None:
+        if self.config is None:
             return AsyncEngineArgs(model=self._target, **self._options)
         from vllm.utils.argparse_utils import FlexibleArgumentParser
 
         parser = AsyncEngineArgs.add_cli_args(FlexibleArgumentParser())
+        for name in _OF_THE_SERVER:
+            parser.add_argument(name)
+        parser.add_argument("--enable-auto-tool-choice", action="store_true")
         try:
-            given = parser.parse_args(["--config", str(self._config)])
+            given = parser.parse_args(["--config", str(self.config)])
         except (SystemExit, ValueError) as problem:  # what is wrong stands on standard error already
             raise UsageError(f"model {self._name}: vLLM does not take these arguments: {problem}") from problem
+        if given.chat_template:
+            self._template = self._read_template(Path(given.chat_template))
         return AsyncEngineArgs.from_cli_args(given)
 
-    def _prompt(self, engine: Any, messages: Sequence[Message]) -> list[int]:
-        """The chat in tokens, as the model's own template writes it."""
+    def _read_template(self, path: Path) -> str:
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as problem:
+            raise UsageError(f"model {self._name}: its chat template {path} cannot be read: {problem}") from problem
+
+    def _prompt(
+        self, engine: Any, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> list[int]:
+        """The chat in tokens, as the model's template writes it."""
         try:
             tokens: list[int] = engine.get_tokenizer().apply_chat_template(
-                list(messages), add_generation_prompt=True, tokenize=True, return_dict=False
+                list(messages),
+                tools=list(tools) or None,
+                chat_template=self._template,
+                add_generation_prompt=True,
+                tokenize=True,
+                return_dict=False,
             )
         except Exception as problem:  # a template is a program that comes with the weights, and raises what it likes
             raise ModelError(
@@ -205,7 +222,13 @@ class VllmEngineModel:
         return tokens
 
     def _sampling(
-        self, engine: Any, prompt_tokens: int, grammar: Grammar | None, stop: Sequence[str], max_tokens: int | None
+        self,
+        engine: Any,
+        prompt_tokens: int,
+        max_tokens: int | None,
+        *,
+        stop: Sequence[str] = (),
+        grammar: Grammar | None = None,
     ) -> Any:
         from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
@@ -219,8 +242,28 @@ class VllmEngineModel:
             settings["structured_outputs"] = StructuredOutputsParams(**structured_outputs(grammar))
         return SamplingParams(output_kind=RequestOutputKind.DELTA, stop=list(stop), **settings)
 
-    def _refused(self, problem: Exception, grammar: Grammar | None) -> ModelError:
-        about_grammar = grammar is not None and "grammar" in str(problem).casefold()
+    async def _outputs(
+        self, engine: Any, prompt: list[int], parameters: Any, *, has_grammar: bool
+    ) -> AsyncGenerator[Any, None]:
+        """What the engine writes. Closing it takes the request out of the engine."""
+        from vllm import TokensPrompt
+        from vllm.exceptions import VLLMClientError, VLLMServerError
+
+        try:
+            outputs = engine.generate(TokensPrompt(prompt_token_ids=prompt), parameters, request_id=uuid.uuid4().hex)
+            async with aclosing(outputs):
+                async for output in outputs:
+                    yield output
+        except VLLMClientError as problem:
+            raise self._refused(problem, has_grammar=has_grammar) from problem
+        except VLLMServerError as problem:
+            raise ModelError(
+                FailureReason.FAILURE_REASON_MODEL_UNAVAILABLE,
+                f"the engine of model {self._name} failed: {problem}; its log says why (VLLM_LOGGING_LEVEL=INFO)",
+            ) from problem
+
+    def _refused(self, problem: Exception, *, has_grammar: bool) -> ModelError:
+        about_grammar = has_grammar and "grammar" in str(problem).casefold()
         return ModelError(
             FailureReason.FAILURE_REASON_MODEL_GRAMMAR_REFUSED
             if about_grammar
