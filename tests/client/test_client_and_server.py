@@ -214,7 +214,8 @@ async def test_outputs_bind_the_arguments_of_a_plan_that_nobody_runs(close: str)
         steps = [step async for step in client.compile_plan(iter(plan), outputs={1: 42, 2: 84})]
         ready = [step.task_ready.arguments_json for step in steps if step.HasField("task_ready")]
         assert ready == ['{"number":21}', '{"number":42}']
-        assert steps[-1].HasField("plan_closed") or not close
+        # Whether the text or the outputs are at the server first, depends on how busy both sides are.
+        assert any(step.HasField("plan_closed") for step in steps) or not close
 
 
 async def test_tools_given_with_a_plan_are_those_that_it_may_call() -> None:
