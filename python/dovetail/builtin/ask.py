@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from dovetail.builtin.value_reply import NotSaidError, ValueKind, asked_value
+from dovetail.builtin.wanted_value import WantedValue
 from dovetail.call_context import CallContext  # noqa: TC001 - the tool is made of its annotations
 from dovetail.dialects import Dialects
 from dovetail.observations import bounded_line, cut_middle, fenced
@@ -51,14 +52,14 @@ def ask_tool(model: Model | None = None, *, name: str = "ask") -> Tool:
         context: str,
         call: CallContext,
         type: ValueKind | None = None,  # noqa: A002 - the word that plans use
-    ) -> int | float | bool | str | list[int | float | bool | str]:
+    ) -> int | float | bool | str | list[Any] | dict[str, Any]:
         """Pull one value out of a text that another task returned: a number, a name, a date, yes or no.
 
         Args:
             question: what to find, such as "the height in metres".
             context: the text, such as "$1".
             call: the call that this is.
-            type: what the value has to be; whichever fits if it is not given.
+            type: what the value has to be; if it is not given, what the task that takes it needs.
 
         Returns:
             The value.
@@ -67,16 +68,19 @@ def ask_tool(model: Model | None = None, *, name: str = "ask") -> Tool:
             NotSaidError: the text does not say it.
         """
         try:
-            messages = _messages(question, context, type)
-            return await asked_value(call.counted(model), messages, type, _as_it_is, known)
+            asked = call.counted(model)
+            schema = await call.wanted() if type is None else None
+            kind = type if schema is None else WantedValue(schema)
+            return await asked_value(asked, _messages(question, context, kind), kind, _as_it_is, known)
         except NotSaidError:
             raise NotSaidError(f"the text does not say: {bounded_line(question, 200)}") from None
 
     return ask
 
 
-def _messages(question: str, context: str, kind: ValueKind | None) -> list[Message]:
-    asked = f"Find: {bounded_line(question, _MOST_QUESTION)}\n{_WANTED[kind]}"
+def _messages(question: str, context: str, kind: ValueKind | WantedValue | None) -> list[Message]:
+    wanted = kind.words if isinstance(kind, WantedValue) else _WANTED[kind]
+    asked = f"Find: {bounded_line(question, _MOST_QUESTION)}\n{wanted}"
     return [
         {"role": "system", "content": _SYSTEM},
         {"role": "user", "content": f"{fenced(cut_middle(context, _MOST_CONTEXT))}\n\n{asked}"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from pydantic_core import from_json
@@ -19,10 +20,11 @@ from dovetail.v1 import Purpose
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
+    from dovetail.builtin.wanted_value import WantedValue
     from dovetail.dialects import Dialects
     from dovetail.models.protocol import Grammar, GrammarDialect, Message, Model
 
-__all__ = ["NotSaidError", "ValueKind", "ValueReplyError", "asked_value"]
+__all__ = ["NotSaidError", "ValueKind", "ValueReplyError", "asked_value", "in_reply"]
 
 ValueKind = Literal["number", "string", "boolean", "list"]
 """What a value may be asked to be."""
@@ -40,17 +42,21 @@ _TYPES: Final[dict[str | None, list[dict[str, Any]]]] = {
     "list": [{"type": "array", "items": {"anyOf": [{"type": one} for one in _SCALARS]}}],
 }
 _TYPES[None] = [*({"type": one} for one in _SCALARS), *_TYPES["list"]]
-_SCHEMAS: Final = {
-    kind: json.dumps(
+
+
+def in_reply(options: Sequence[Any]) -> str:
+    """The schema of a reply whose value fits one of these schemas, as text."""
+    return json.dumps(
         {
             "type": "object",
-            "properties": {"value": {"anyOf": [*types, {"type": "null"}]}},
+            "properties": {"value": {"anyOf": list(options)}},
             "required": ["value"],
             "additionalProperties": False,
         }
     )
-    for kind, types in _TYPES.items()
-}
+
+
+_SCHEMAS: Final = {kind: in_reply([*types, {"type": "null"}]) for kind, types in _TYPES.items()}
 _NUMBER: Final = re.compile(r"[-\u2212+]?\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _WORDS: Final = {"true": True, "yes": True, "false": False, "no": False}
 
@@ -66,7 +72,7 @@ class NotSaidError(DovetailError):
 async def asked_value(
     model: Model,
     messages: Sequence[Message],
-    kind: ValueKind | None,
+    kind: ValueKind | WantedValue | None,
     read: Callable[[Any], _Read],
     known: Dialects | None = None,
 ) -> _Read:
@@ -75,7 +81,7 @@ async def asked_value(
     Args:
         model: the model.
         messages: what is asked; the reply has to be ``{"value": …}``, with null for what cannot be said.
-        kind: what the value is; None for whichever fits.
+        kind: what the value is, or has to fit; None for whichever of the kinds fits.
         read: makes what is wanted of the value, or raises a `ValueReplyError` that says what is wrong with it.
         known: which grammars the model takes, if nobody else remembers it: of the run's own model, the run does.
 
@@ -86,10 +92,16 @@ async def asked_value(
         ModelError: the model failed, and is none of the run's.
     """
     chat = list(messages)
+    grammar: Callable[[GrammarDialect], Grammar]
+    value_in: Callable[[str], Any]
+    if kind is None or isinstance(kind, str):
+        grammar, value_in = partial(_grammar, kind), partial(_value_in, kind=kind)
+    else:
+        grammar, value_in = kind.grammar, partial(_fitting, wanted=kind)
     for tried in range(1, _TRIES + 1):
-        reply = await _AskedReply(model, chat, _SCHEMAS[kind], known).text()
+        reply = await _AskedReply(model, chat, grammar, known).text()
         try:
-            return read(_value_in(reply, kind))
+            return read(value_in(reply))
         except ValueReplyError as error:
             if tried == _TRIES:
                 raise
@@ -103,13 +115,19 @@ async def asked_value(
 class _AskedReply(Constrained):
     """The reply of a model, in a notation of grammars that it takes, in the end without one."""
 
-    def __init__(self, model: Model, messages: Sequence[Message], schema: str, known: Dialects | None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        messages: Sequence[Message],
+        grammar: Callable[[GrammarDialect], Grammar],
+        known: Dialects | None,
+    ) -> None:
         dialects = model.grammar_dialects
         super().__init__(known.taken(model, dialects, Purpose.PURPOSE_TOOL) if known else dialects)
         self._known = known
         self._model = model
         self._messages = messages
-        self._schema = schema
+        self._grammar = grammar
         self._error: CallFailedError | ModelError | None = None
 
     async def text(self) -> str:
@@ -127,7 +145,7 @@ class _AskedReply(Constrained):
         return text
 
     async def _ask(self, dialect: GrammarDialect | None) -> AsyncGenerator[str, None]:
-        return self._stream(None if dialect is None else value_grammar(dialect, self._schema))
+        return self._stream(None if dialect is None else self._grammar(dialect))
 
     async def _stream(self, grammar: Grammar | None) -> AsyncGenerator[str, None]:
         self._error = None
@@ -149,6 +167,10 @@ class _AskedReply(Constrained):
             self._known.refuse(self._model, refusal.dialect, Purpose.PURPOSE_TOOL)
 
 
+def _grammar(kind: ValueKind | None, dialect: GrammarDialect) -> Grammar:
+    return value_grammar(dialect, _SCHEMAS[kind])
+
+
 def _value_in(reply: str, kind: ValueKind | None) -> Any:
     """The value of a reply, of its kind.
 
@@ -156,16 +178,7 @@ def _value_in(reply: str, kind: ValueKind | None) -> Any:
         NotSaidError: it is null.
         ValueReplyError: there is none, or it is of another kind.
     """
-    value = _written(reply)
-    if value is None:
-        raise NotSaidError("the model says that it cannot be told from what it was given")
-    match kind:
-        case "number":
-            value = _number(value)
-        case "string":
-            value = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        case "boolean":
-            value = _WORDS.get(value.strip(" .").lower(), value) if isinstance(value, str) else value
+    value = _read_as(kind, _said(reply))
     fits = {
         "number": isinstance(value, int | float) and not isinstance(value, bool),
         "string": isinstance(value, str),
@@ -174,6 +187,34 @@ def _value_in(reply: str, kind: ValueKind | None) -> Any:
     }
     if not (fits[kind] if kind is not None else any(fits.values())):
         raise ValueReplyError(f"the value has to be a {kind or 'number, a string, a boolean or a list of such'}")
+    return value
+
+
+def _fitting(reply: str, wanted: WantedValue) -> Any:
+    """The value of a reply, which fits where it is wanted.
+
+    Raises:
+        NotSaidError: it is null.
+        ValueReplyError: there is none, or it does not fit.
+    """
+    return wanted.read(_read_as(wanted.kind, _said(reply)))
+
+
+def _said(reply: str) -> Any:
+    value = _written(reply)
+    if value is None:
+        raise NotSaidError("the model says that it cannot be told from what it was given")
+    return value
+
+
+def _read_as(kind: ValueKind | None, value: Any) -> Any:
+    match kind:
+        case "number":
+            return _number(value)
+        case "string":
+            return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        case "boolean":
+            return _WORDS.get(value.strip(" .").lower(), value) if isinstance(value, str) else value
     return value
 
 
