@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import Any, Final, Literal
 
 from dovetail.call_line import call_text
@@ -93,7 +94,8 @@ class ForeignAction:
             case "object":
                 end = self._read_pair(text)
                 if end is not None and isinstance(value := _json(self.text), dict):
-                    self._take(value)
+                    with suppress(RecursionError):  # what can just be read may be nested too deep for anything else
+                        self._take(value)
                 return end
             case "brackets":
                 end = self._read_pair(text)
@@ -148,6 +150,8 @@ class ForeignAction:
         if key is None:
             self.answer = next((_said(value[key]) for key in _ANSWER_KEYS if key in value), None)
             return
+        if key == "name" and not any(given in value for given in _INPUT_KEYS):
+            return  # of anything that has a name
         tool = value.pop(key)
         if isinstance(tool, dict):  # {"function": {"name": …, "arguments": …}}
             self._take(tool)
