@@ -23,6 +23,7 @@ _MOST_LINE: Final = 300
 _MOST_BROKEN: Final = 40
 
 _JOIN: Final[dict[PlanForm, str]] = {"lines": "the join() behind them", "json": "the join"}
+_OUTPUT: Final[dict[PlanForm, str]] = {"lines": "$N", "json": '"$N"'}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def replan_text(context: ReplanContext, form: PlanForm = "lines") -> str:
         return text + (
             f"That was not enough: {bounded_line(context.reason, _MOST_REASON)}\n"
             f"Write the calls that are still needed. IDs continue at {context.next_id}; "
-            "outputs of earlier tasks can be used as they are, as $N, and are whole there."
+            f"outputs of earlier tasks can be used as they are, as {_OUTPUT[form]}, and are whole there."
         )
     shown = context.broken[:_MOST_BROKEN]
     lines = [_told(task) for task in shown]
@@ -77,7 +78,7 @@ def replan_text(context: ReplanContext, form: PlanForm = "lines") -> str:
     return text + (
         "These calls of your plan were not made:\n" + "\n".join(lines) + "\n"
         f"Write only these again, corrected, and {_JOIN[form]}. IDs continue at {context.next_id}; earlier "
-        "tasks that are not listed here are not written again: use their outputs as $N."
+        f"tasks that are not listed here are not written again: use their outputs as {_OUTPUT[form]}."
     )
 
 

@@ -121,6 +121,7 @@ async def test_a_task_of_a_json_plan_that_cannot_be_called_is_written_again_alon
     assert '\n{"id": 2, "tool": "double", "arguments": {"nummer": 5}} (' in told
     assert '\n{"id": 3, "tool": "double", "arguments": {"number": "$2"}} (it needs one that was not made)\n' in told
     assert "corrected, and the join. IDs continue at" in told
+    assert told.endswith('use their outputs as "$N".')
     assert outputs(events) == {1: "3", 4: "6"}
 
 
