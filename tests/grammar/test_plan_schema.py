@@ -109,6 +109,17 @@ def test_an_optional_argument_that_is_not_wanted_is_null() -> None:
     assert not _takes([one], _plan(("search", {"query": "x"})))
 
 
+def test_constants_with_dollars_arrive_as_the_tool_has_them() -> None:
+    values: list[Any] = ["$1", "$$", {"$1": "${2}", "$$": ["$3"]}]
+    tools = [tool("f", x={"enum": values})]
+    (written,) = [one["enum"] for one in _schemas_in(_schema(tools)) if "enum" in one and len(one["enum"]) == 3]
+    core = _core.ToolSet(json.dumps(tools))
+    for value, as_written in zip(values, written, strict=True):
+        steps = _core.Machine(core).feed(json.dumps(_plan(("f", {"x": as_written}))))
+        (ready,) = (step for step in steps if isinstance(step, _core.Ready))
+        assert json.loads(ready.arguments) == {"x": value}
+
+
 def test_a_plan_has_at_most_as_many_tasks_as_asked_for_and_a_later_one_may_have_none() -> None:
     call = ("ratio", {"a": 1, "b": 2})
     assert _takes([RATIO], _plan(call, call), max_tasks=2)

@@ -116,13 +116,16 @@ def json_text(value: Any) -> str:
 
 
 def plain_dollars(value: Any) -> Any:
-    """A constant whose dollars are written so that none of them begins a reference."""
+    """A constant whose dollars are written so that none of them begins a reference.
+
+    Names of members stay as they are: in a plan in JSON none of them begins one.
+    """
     match value:
         case str():
             return _LIVE_DOLLAR.sub("$$", value)
         case list() | tuple():
             return [plain_dollars(item) for item in value]
         case dict():
-            return {plain_dollars(name): plain_dollars(item) for name, item in value.items()}
+            return {name: plain_dollars(item) for name, item in value.items()}
         case _:
             return value
