@@ -26,15 +26,17 @@ def schema_at(schema: _Schema, path: Sequence[str | int]) -> dict[str, Any] | No
         schema: the schema of a tool's arguments.
         path: the way to the place: names of members, and numbers of items from 0.
     """
-    places: list[Any] = [schema]
+    # Whoever made the tool may have used mappings of any kind.
+    root: dict[str, Any] = json.loads(json.dumps(schema, default=dict))
+    places: list[Any] = [root]
     for step in path:
-        places = [found for place in places for found in _inside(schema, place, step, 0)]
+        places = [found for place in places for found in _inside(root, place, step, 0)]
     told = [place for place in places if not isinstance(place, bool) and place.keys() - _REMARKS]
     if not told:
         return None
     found = _together(told)
     if '"$ref"' in json.dumps(found):
-        return {**moved(found, _TOOL), "$defs": {"tool": moved(dict(schema), _TOOL)}}
+        return {**moved(found, _TOOL), "$defs": {"tool": moved(root, _TOOL)}}
     return found
 
 

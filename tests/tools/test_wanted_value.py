@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import MappingProxyType
 from typing import Any
 
 import jsonschema
@@ -62,6 +63,11 @@ SCHEMA: dict[str, Any] = {
 )
 def test_the_schema_of_a_place_is_what_everything_around_it_says(path: list[str | int], found: Any) -> None:
     assert schema_at(SCHEMA, path) == found
+
+
+def test_a_schema_may_be_made_of_mappings_of_any_kind() -> None:
+    schema = MappingProxyType({"properties": MappingProxyType({"n": MappingProxyType(NUMBER)})})
+    assert schema_at(schema, ["n"]) == NUMBER
 
 
 def test_the_schema_of_a_place_stands_by_itself() -> None:
