@@ -292,6 +292,13 @@ class SseDecoder:
         """
 
     @property
+    def output_items(self) -> list[str]:
+        """The items of the output of a response, as JSON, in their order, for a next request that is to hold them as they are.
+
+        None of a chat completion, and none if they are larger than a MiB.
+        """
+
+    @property
     def finish_reason(self) -> str | None:
         """``stop``, ``length``, ``tool_calls``, or the provider's own word."""
 

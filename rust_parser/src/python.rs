@@ -325,6 +325,11 @@ impl PySseDecoder {
     }
 
     #[getter]
+    fn output_items(&self) -> Vec<&str> {
+        self.0.output_items().collect()
+    }
+
+    #[getter]
     fn finish_reason(&self) -> Option<&str> {
         self.0.finish_reason()
     }

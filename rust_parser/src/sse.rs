@@ -10,6 +10,7 @@
 mod calls;
 mod chunk;
 mod completions;
+mod items;
 mod responses;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use serde_json::Value;
 
 pub use self::calls::ToolCall;
 use self::calls::ToolCalls;
+use self::items::Items;
 
 /// How many bytes of one event, or of one whole JSON response, are kept at most.
 const LIMIT: usize = 16 * 1024 * 1024;
@@ -66,6 +68,7 @@ pub struct SseDecoder {
     /// Which part of the output the latest text is of.
     text_source: Option<u64>,
     calls: ToolCalls,
+    items: Items,
     finish_reason: Option<String>,
     usage: Option<Usage>,
     done: bool,
@@ -142,6 +145,12 @@ impl SseDecoder {
     #[must_use]
     pub fn take_tool_calls(&mut self) -> &[ToolCall] {
         self.calls.take()
+    }
+
+    /// The items of the output of a response, as JSON, in their order, for a next request that is to hold them as they are;
+    /// none of a chat completion, and none if they are larger than a MiB.
+    pub fn output_items(&self) -> impl Iterator<Item = &str> {
+        self.items.in_order()
     }
 
     /// Why the model stopped, in the words of Chat Completions: `stop`, `length`, `tool_calls`, or the provider's own.
@@ -275,7 +284,7 @@ impl SseDecoder {
     fn end_calls(&mut self) {
         let is_cut_off = match self.finish_reason.as_deref() {
             None => !self.done,
-            Some(reason) => reason == "length",
+            Some(reason) => matches!(reason, "length" | "content_filter"),
         };
         self.calls.end(is_cut_off);
     }

@@ -10,6 +10,9 @@ use super::SseDecoder;
 use super::calls::Piece;
 use super::chunk::{self, Text, raw_text};
 
+/// What an item is that calls a function.
+const CALL: &str = "function_call";
+
 /// A piece of text, or of a call's arguments.
 #[derive(Deserialize)]
 struct Delta<'a> {
@@ -32,8 +35,16 @@ struct Done<'a> {
 #[derive(Deserialize)]
 struct ItemEvent<'a> {
     #[serde(borrow)]
-    item: Option<Item<'a>>,
+    item: Option<&'a RawValue>,
     output_index: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    status: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -110,11 +121,8 @@ impl SseDecoder {
             }
             "response.output_item.added" | "response.output_item.done" => {
                 let event: ItemEvent = serde_json::from_slice(bytes)?;
-                if let Some(item) = event.item.filter(Item::is_call) {
-                    self.take_call(&item, event.output_index);
-                    if kind.ends_with("done") {
-                        self.calls.end_call(event.output_index);
-                    }
+                if let Some(item) = event.item {
+                    self.take_item(item.get(), event.output_index, kind.ends_with("done"))?;
                 }
             }
             "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {
@@ -145,7 +153,12 @@ impl SseDecoder {
             return self.take_error(&error);
         }
         let (needs_text, needs_calls) = (self.text_source.is_none(), self.calls.is_empty());
+        let needs_items = self.items.is_empty();
         for (index, item) in (0..).zip(response.output.unwrap_or_default()) {
+            let head = serde_json::from_str::<Head>(item.get());
+            if needs_items && head.is_ok_and(|head| head.is_complete()) {
+                self.items.keep(Some(index), item.get());
+            }
             // Items of other kinds may have any shape.
             let Ok(item) = serde_json::from_str::<Item>(item.get()) else { continue };
             if item.is_call() && needs_calls {
@@ -167,8 +180,27 @@ impl SseDecoder {
             "completed" => "tool_calls".to_owned(),
             other => other.to_owned(),
         };
+        if status != "completed" {
+            self.calls.end(true);
+        }
         self.finish_reason = Some(reason);
         self.end();
+    }
+
+    fn take_item(&mut self, json: &str, index: Option<u64>, is_done: bool) -> Result<()> {
+        // Items of other kinds may have any shape.
+        let Ok(head) = serde_json::from_str::<Head>(json) else { return Ok(()) };
+        let is_complete = is_done && head.is_complete();
+        if head.kind.as_deref() == Some(CALL) {
+            self.take_call(&serde_json::from_str(json)?, index);
+            if is_complete {
+                self.calls.end_call(index);
+            }
+        }
+        if is_complete {
+            self.items.keep(index, json);
+        }
+        Ok(())
     }
 
     fn take_call(&mut self, item: &Item, index: Option<u64>) {
@@ -179,9 +211,16 @@ impl SseDecoder {
     }
 }
 
+impl Head<'_> {
+    /// An item is done too where the response ended in the middle of it.
+    fn is_complete(&self) -> bool {
+        self.status.as_deref() != Some("incomplete")
+    }
+}
+
 impl<'a> Item<'a> {
     fn is_call(&self) -> bool {
-        self.kind.as_deref() == Some("function_call")
+        self.kind.as_deref() == Some(CALL)
     }
 
     /// What the item says: a message, or the input of a custom tool; not how the model reasoned.

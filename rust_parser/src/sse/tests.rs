@@ -154,9 +154,11 @@ fn a_call_in_which_the_stream_was_cut_off_is_not_made() {
     let rest = r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"}"}}]}}]}"#;
     let length = r#"{"choices":[{"delta":{},"finish_reason":"length"}]}"#;
     let stop = r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#;
+    let filter = r#"{"choices":[{"delta":{},"finish_reason":"content_filter"}]}"#;
     for (list, count) in [
         (vec![half], 0),
         (vec![half, length, "[DONE]"], 0),
+        (vec![half, filter, "[DONE]"], 0),
         (vec![half, r#"{"error":{"message":"m"}}"#], 0),
         (vec![half, rest], 1),
         (vec![half, rest, length, "[DONE]"], 1),
@@ -194,6 +196,53 @@ fn a_responses_stream_gives_its_text_its_calls_and_its_usage() {
     assert_eq!(decoder.usage(), Some(Usage { prompt: 9, completion: 8, cached: 7, reasoning: 6 }));
     assert_eq!(calls(&decoder), [r#"b g{"y":2}"#, r#"a f{"x":1}"#]);
     assert_eq!(decoder.take_tool_calls().len(), 2);
+}
+
+#[test]
+fn the_items_of_a_response_are_kept_as_the_provider_wrote_them() {
+    let reasoning = r#"{"type":"reasoning", "id":"rs_1","summary":[],"encrypted_content":"gAAA"}"#;
+    let call = r#"{"type":"function_call","id":"fc_1","call_id":"a","name":"f","arguments":"{\"x\": 1.50}"}"#;
+    let odd = r#"{"type":"odd","content":7,"name":[]}"#;
+    let item =
+        |kind, index, json| format!(r#"{{"type":"response.output_item.{kind}","output_index":{index},"item":{json}}}"#);
+    let end = r#"{"type":"response.completed","response":{"status":"completed","output":[{"type":"odd"}]}}"#;
+    let (_, decoder) = decode(&events(&[
+        &item("added", 0, r#"{"type":"reasoning","id":"rs_1","encrypted_content":"g"}"#),
+        &item("done", 2, odd),
+        &item("done", 1, call),
+        &item("done", 0, reasoning),
+        end,
+    ]));
+    assert_eq!(decoder.output_items().collect::<Vec<_>>(), [reasoning, call, odd]);
+    assert_eq!((calls(&decoder), decoder.error()), (vec![r#"a f{"x": 1.50}"#.to_owned()], None));
+    let half = r#"{"type":"message","status":"incomplete"}"#;
+    let whole = format!(r#"{{"object":"response","status":"completed","output":[{reasoning},{call},{half}]}}"#);
+    assert_eq!(decode(whole.as_bytes()).1.output_items().collect::<Vec<_>>(), [reasoning, call]);
+    assert_eq!(decode(&events(&[r#"{"choices":[{"delta":{"content":"x"}}]}"#])).1.output_items().count(), 0);
+}
+
+#[test]
+fn a_call_in_which_a_response_ended_early_is_not_made() {
+    let added = r#"{"type":"response.output_item.added","output_index":0,"item":{"type":"function_call","call_id":"a","name":"f","arguments":""}}"#;
+    let delta = r#"{"type":"response.function_call_arguments.delta","output_index":0,"delta":"{\"x\":"}"#;
+    let rest = r#"{"type":"response.function_call_arguments.delta","output_index":0,"delta":"1}"}"#;
+    let done = r#"{"type":"response.output_item.done","output_index":0,"item":{"type":"function_call","status":"incomplete","call_id":"a","name":"f","arguments":"{\"x\":"}}"#;
+    for response in [
+        r#"{"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"}}"#,
+        r#"{"status":"incomplete","incomplete_details":{"reason":"content_filter"}}"#,
+        r#"{"status":"incomplete","incomplete_details":{"reason":"another"}}"#,
+        r#"{"status":"cancelled"}"#,
+        r#"{"status":"failed"}"#,
+    ] {
+        let end = format!(r#"{{"type":"response.incomplete","response":{response}}}"#);
+        for list in [vec![added, delta, &end], vec![added, delta, done, &end]] {
+            let (_, decoder) = decode(&events(&list));
+            assert_eq!(calls(&decoder), [""; 0], "{list:?}");
+            assert_eq!(decoder.output_items().count(), 0, "{list:?}");
+        }
+        let is_whole = usize::from(!response.contains("failed"));
+        assert_eq!(calls(&decode(&events(&[added, delta, rest, &end])).1).len(), is_whole, "{response}");
+    }
 }
 
 #[test]
