@@ -66,6 +66,8 @@ def _parameters(xllamacpp: Any, weights: str, api_key: str) -> Any:
     parameters.cpuparams.n_threads = max(1, _cores() // 2)
     parameters.cpuparams.poll = 0
     parameters.cpuparams_batch.n_threads = _cores()
+    # Several streams at once are read as prompts are: these threads must not spin for one another either.
+    parameters.cpuparams_batch.poll = 0
     return parameters
 
 
