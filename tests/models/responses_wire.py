@@ -7,7 +7,17 @@ from typing import Any
 
 from fault_server import Fault, Script
 
-__all__ = ["event", "planned", "response", "said"]
+__all__ = [
+    "call_item",
+    "called",
+    "event",
+    "message_item",
+    "planned",
+    "reasoning_item",
+    "response",
+    "said",
+    "taken",
+]
 
 
 def event(kind: str, **fields: Any) -> bytes:
@@ -62,3 +72,72 @@ def said(*pieces: str) -> Script:
             event("response.completed", response=response(output=[])),
         ]
     )
+
+
+def reasoning_item(number: int = 1, encrypted: str | None = "gAAAA-whole") -> dict[str, Any]:
+    """What a model reasoned, complete."""
+    return {"id": f"rs_{number}", "type": "reasoning", "encrypted_content": encrypted, "summary": []}
+
+
+def message_item(text: str, *, refusal: bool = False) -> dict[str, Any]:
+    """A message, complete."""
+    content: dict[str, Any] = {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
+    if refusal:
+        content = {"type": "refusal", "refusal": text}
+    item = {"id": "msg_1", "type": "message", "status": "completed", "content": [content], "phase": "commentary"}
+    return {**item, "role": "assistant"}
+
+
+def call_item(number: int, name: str, arguments: str) -> dict[str, Any]:
+    """A call of a function, complete."""
+    item = {"id": f"fc_{number}", "type": "function_call", "status": "completed", "arguments": arguments}
+    return {**item, "call_id": f"call_{number}", "name": name}
+
+
+def called(index: int, item: dict[str, Any], *pieces: str) -> list[bytes]:
+    """The events of a call whose arguments come in pieces."""
+    place = {"item_id": item["id"], "output_index": index}
+    return [
+        event(
+            "response.output_item.added", output_index=index, item={**item, "status": "in_progress", "arguments": ""}
+        ),
+        *(
+            event("response.function_call_arguments.delta", **place, delta=piece, obfuscation="xK9")
+            for piece in pieces or (item["arguments"],)
+        ),
+        event("response.function_call_arguments.done", **place, arguments=item["arguments"]),
+        event("response.output_item.done", output_index=index, item=item),
+    ]
+
+
+def taken(*items: dict[str, Any]) -> Script:
+    """A turn, item by item."""
+    body = [event("response.created", response=response("in_progress", usage=None, output=[]))]
+    for index, item in enumerate(items):
+        match item["type"]:
+            case "function_call":
+                body += called(index, item)
+            case "message":
+                body += _message(index, item)
+            case _:
+                begun = {**item, "encrypted_content": "gAAAA-half"} if item.get("encrypted_content") else item
+                body += [
+                    event("response.output_item.added", output_index=index, item=begun),
+                    event("response.output_item.done", output_index=index, item=item),
+                ]
+    return Script([*body, event("response.completed", response=response(output=list(items)))])
+
+
+def _message(index: int, item: dict[str, Any]) -> list[bytes]:
+    [content] = item["content"]
+    kind = content["type"]
+    field = "refusal" if kind == "refusal" else "text"
+    place = {"item_id": item["id"], "output_index": index, "content_index": 0}
+    return [
+        event("response.output_item.added", output_index=index, item={**item, "status": "in_progress", "content": []}),
+        event("response.content_part.added", **place, part={**content, field: ""}),
+        *(event(f"response.{kind}.delta", **place, delta=piece) for piece in (content[field][:3], content[field][3:])),
+        event(f"response.{kind}.done", **place, **{field: content[field]}),
+        event("response.content_part.done", **place, part=content),
+        event("response.output_item.done", output_index=index, item=item),
+    ]

@@ -21,6 +21,7 @@ from dovetail.models.protocol import (
     TurnMessage,
     TurnStream,
     Usage,
+    Verbatim,
 )
 from dovetail.models.provider import open_model
 
@@ -54,6 +55,7 @@ __all__ = [
     "TurnMessage",
     "TurnStream",
     "Usage",
+    "Verbatim",
     "open_model",
     "tool_calling_model",
 ]

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 import httpx2
 import openai
 
-from dovetail.errors import UsageError
+from dovetail.errors import ModelError, UsageError
 from dovetail.models.endpoint import Address, Endpoint
-from dovetail.models.openai_failure import Server
+from dovetail.models.openai_failure import Server, wants_responses
 from dovetail.models.openai_request import Requests, chat_constraint
 from dovetail.models.openai_stream import read_stream
 from dovetail.models.protocol import ToolRequest
 from dovetail.models.refused_parameters import RefusedParameters
+from dovetail.models.response_items import response_items, response_tools, without_reasoning
 from dovetail.models.tool_calling import ToolNames, chat_messages, chat_tools
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ __all__ = ["OpenAIModel"]
 _OPENAI_URL: Final = "https://api.openai.com/v1"
 _NO_KEY: Final = "none"
 """Sent where no key is needed: the SDK insists on one."""
+
+_NOT_FOUND: Final = 404
 
 Api = Literal["chat", "responses"]
 
@@ -48,8 +51,8 @@ class OpenAIModel:
         provider: the first half of `name` in events and messages.
         api_key: the key; the environment's ``OPENAI_API_KEY`` if None. A server of your own needs none.
         base_url: where the API is; the environment's ``OPENAI_BASE_URL``, else OpenAI, if None.
-        api: which API is used. ``auto``: Responses for what must follow a grammar at OpenAI itself, else Chat
-            Completions.
+        api: which API is used. ``auto``: at OpenAI itself Responses for turns in which tools are called and for what
+            must follow a grammar; elsewhere Chat Completions, and Responses for turns where a server asks for it.
         timeout: how many seconds the server may be silent, before its first byte and between two bytes. A
             silent server is not asked again.
         connect_timeout: how many seconds a connection may take.
@@ -102,6 +105,10 @@ class OpenAIModel:
         self._max_retries = max_retries
         self._grammar_apis = _grammar_apis(api, grammar_dialect, is_openai=address.is_openai)
         self._plain_api: Api = "responses" if api == "responses" else "chat"
+        # OpenAI's reasoning models take tools in a chat only where they do not reason.
+        self._turn_api: Api = "responses" if api == "auto" and address.is_openai else self._plain_api
+        self._is_auto = api == "auto"
+        self._origin = f"{self._name} at {address.shown}"
         self._requests = Requests(
             name,
             # OpenAI's reasoning models refuse the old name, other servers know only that one.
@@ -168,22 +175,46 @@ class OpenAIModel:
         *,
         max_tokens: int | None = None,
     ) -> TurnStream:
-        """Take one turn (see `dovetail.models.ToolCallingModel.stream_turn`), always by Chat Completions.
+        """Take one turn (see `dovetail.models.ToolCallingModel.stream_turn`).
 
         Raises:
             ModelError: the call failed.
         """
         names = ToolNames([tool["name"] for tool in tools])
-        request = self._requests.chat(
-            chat_messages(messages, names), max_tokens=max_tokens, tools=chat_tools(tools, names)
-        )
-        async with aclosing(self._answer("chat", request, has_tools=bool(tools))) as pieces:
-            async for piece in pieces:
-                yield replace(piece, name=names.own(piece.name)) if isinstance(piece, ToolRequest) else piece
+        while True:
+            api, has_begun = self._turn_api, False
+            request = self._turn(api, messages, tools, names, max_tokens)
+            try:
+                async with aclosing(self._answer(api, request, has_tools=bool(tools), is_turn=True)) as pieces:
+                    async for piece in pieces:
+                        has_begun = True
+                        yield replace(piece, name=names.own(piece.name)) if isinstance(piece, ToolRequest) else piece
+            except ModelError as error:
+                if has_begun or api == "responses" or not (self._is_auto and wants_responses(error)):
+                    raise
+                self._turn_api = "responses"
+            else:
+                return
 
     async def aclose(self) -> None:
         """Close the connections. The model cannot be used afterwards."""
         await self._endpoint.aclose()
+
+    def _turn(
+        self,
+        api: Api,
+        messages: Sequence[TurnMessage],
+        tools: Sequence[Mapping[str, Any]],
+        names: ToolNames,
+        max_tokens: int | None,
+    ) -> dict[str, Any]:
+        """The request for a turn."""
+        if api == "responses":
+            items, offered = response_items(messages, names, self._origin), response_tools(tools, names)
+            return self._requests.response_turn(items, tools=offered, max_tokens=max_tokens)
+        return self._requests.chat(
+            chat_messages(messages, names), max_tokens=max_tokens, tools=chat_tools(tools, names)
+        )
 
     async def _answer(
         self,
@@ -192,13 +223,20 @@ class OpenAIModel:
         *,
         has_grammar: bool = False,
         has_tools: bool = False,
+        is_turn: bool = False,
         stop: Sequence[str] = (),
     ) -> TurnStream:
         server = self._endpoint.server
         try:
             async with self._sent(api, request) as (response, stops_itself):
-                stop_here = () if stops_itself else stop
-                pieces = read_stream(response, server, has_grammar=has_grammar, has_tools=has_tools, stop=stop_here)
+                pieces = read_stream(
+                    response,
+                    server,
+                    has_grammar=has_grammar,
+                    has_tools=has_tools,
+                    stop=() if stops_itself else stop,
+                    origin=self._origin if is_turn else None,
+                )
                 async with aclosing(pieces):
                     async for piece in pieces:
                         yield piece
@@ -214,9 +252,13 @@ class OpenAIModel:
                 taken = self._refused.without(request)
                 try:
                     response = await stack.enter_async_context(resource.with_streaming_response.create(**taken))
-                except (openai.BadRequestError, openai.UnprocessableEntityError) as problem:
-                    if not self._refused.learn(problem, taken):
+                except (openai.BadRequestError, openai.NotFoundError, openai.UnprocessableEntityError) as problem:
+                    if problem.status_code != _NOT_FOUND and self._refused.learn(problem, taken):
+                        continue
+                    forgetful = without_reasoning(request, problem) if api == "responses" else None
+                    if forgetful is None:
                         raise
+                    request = forgetful
                 else:
                     break
             yield _Sent(response.http_response, "stop" in taken)

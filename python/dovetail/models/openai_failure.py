@@ -11,7 +11,7 @@ import openai
 from dovetail.errors import ModelError
 from dovetail.v1 import FailureReason
 
-__all__ = ["Server"]
+__all__ = ["Server", "wants_responses"]
 
 _SHOWN = 500
 """How much of a server's own words a message repeats, in characters."""
@@ -29,6 +29,8 @@ _ABOUT_GRAMMARS = re.compile(
 
 At OpenAI a grammar is the format of a tool, and such a request has no other tools.
 """
+_WANTS_RESPONSES = re.compile(r"\bv1/responses\b")
+"""What a refusal says of a chat that is to be asked by OpenAI's other API."""
 
 
 class Server:
@@ -106,6 +108,11 @@ class Server:
                     FailureReason.FAILURE_REASON_MODEL_GRAMMAR_REFUSED,
                     f"refused the grammar {said}; check that it takes grammars in this notation (grammar_dialect)",
                 )
+            case 400 | 404 | 422 if _WANTS_RESPONSES.search(message):
+                return self._error(
+                    FailureReason.FAILURE_REASON_MODEL_REJECTED,
+                    f"refused the request {said}; ask it by the Responses API (api='responses')",
+                )
             case 401 | 403:
                 return self._error(
                     FailureReason.FAILURE_REASON_MODEL_UNAUTHENTICATED,
@@ -170,6 +177,11 @@ class Server:
             for length in range(len(secret) - 1, _LEAST_SECRET - 1, -1):
                 text = text.replace(secret[:length] + _CUT_MARK, f"[API key]{_CUT_MARK}")
         return text
+
+
+def wants_responses(error: ModelError) -> bool:
+    """Whether a server refused a chat because it is to be asked by the Responses API."""
+    return error.reason == FailureReason.FAILURE_REASON_MODEL_REJECTED and bool(_WANTS_RESPONSES.search(str(error)))
 
 
 def _words(body: object) -> str:

@@ -104,6 +104,23 @@ class Requests:
             request["parallel_tool_calls"] = False
         return request
 
+    def response_turn(
+        self, items: Sequence[Mapping[str, Any]], *, tools: Sequence[Mapping[str, Any]], max_tokens: int | None = None
+    ) -> dict[str, Any]:
+        """A request of Responses for a turn in which tools may be called, several at a time.
+
+        Args:
+            items: the chat, as the API takes it.
+            tools: the tools that may be asked for, as the API takes them.
+            max_tokens: how many tokens may be written.
+        """
+        request = self.response(items, max_tokens=max_tokens)
+        # What is not kept at the server must come back with the next turn.
+        request["include"] = ["reasoning.encrypted_content"]
+        if tools:
+            request |= {"tools": list(tools), "parallel_tool_calls": True}
+        return request
+
     def _sampling(self, max_tokens: int | None, limit_name: str) -> dict[str, Any]:
         limit = max_tokens if max_tokens is not None else self.max_tokens
         sampling = {"temperature": self.temperature, limit_name: limit}

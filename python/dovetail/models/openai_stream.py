@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import httpx2
 
 from dovetail._core import SseDecoder
 from dovetail.models.protocol import Completion, ToolRequest, Usage
+from dovetail.models.response_items import verbatim
 from dovetail.models.stop_text import StopText
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ async def read_stream(
     has_grammar: bool = False,
     has_tools: bool = False,
     stop: Sequence[str] = (),
+    origin: str | None = None,
 ) -> TurnStream:
     """The pieces of text of a response and the calls of tools that it asks for, then its completion.
 
@@ -48,6 +51,7 @@ async def read_stream(
         has_grammar: whether the text was asked to follow a grammar.
         has_tools: whether the model was given tools.
         stop: texts at which to stop here, because the server was not told of them.
+        origin: who the next turn may be taken by, if the response is to be given back then as it is.
 
     Raises:
         ModelError: the stream ended before it was complete, or says that the call failed.
@@ -77,6 +81,8 @@ async def read_stream(
     if piece := text.feed(late) + text.finish():
         yield piece
     completion = _completion(decoder, server, has_grammar=has_grammar, stopped=text.stopped)
+    if origin is not None:
+        completion = replace(completion, verbatim=verbatim(decoder.output_items, origin))
     if has_tools:
         for request in take_requests(decoder):
             yield request

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, runtime_checkable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, Protocol, TypedDict, runtime_checkable
 
 if TYPE_CHECKING:
     from dovetail.errors import ModelError
@@ -25,6 +25,7 @@ __all__ = [
     "TurnMessage",
     "TurnStream",
     "Usage",
+    "Verbatim",
 ]
 
 
@@ -50,6 +51,16 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Verbatim:
+    """A turn as its provider wrote it, which may want it back so: what the model reasoned is in it, encrypted."""
+
+    origin: str
+    """Which model wrote it, at which server; no other can read it."""
+    items_json: Sequence[str] = field(repr=False)
+    """Its items, each as JSON. What is in them is the provider's business alone."""
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
     """How a model call ended: the last item of its stream."""
 
@@ -59,6 +70,8 @@ class Completion:
     """The tokens used, or None where the provider did not count them."""
     model: str | None = None
     """The model that answered, as ``provider:name``, where it may be another than the one asked: in a chain."""
+    verbatim: Verbatim | None = None
+    """The turn as the provider wrote it, for the `AssistantMessage` that tells of it; None where it needs none."""
 
 
 GrammarDialect = Literal["gbnf", "ebnf", "lark", "json_schema"]
@@ -161,6 +174,8 @@ class AssistantMessage(TypedDict):
     role: Literal["assistant"]
     content: str
     tool_requests: Sequence[ToolRequest]
+    verbatim: NotRequired[Verbatim | None]
+    """That of the turn's `Completion`, if it is there."""
 
 
 class ToolMessage(TypedDict):

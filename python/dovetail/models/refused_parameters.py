@@ -23,11 +23,15 @@ _INSTEAD: Final[Mapping[str, str | None]] = {
     "stream_options": None,
     "reasoning_effort": None,
     "reasoning": None,
+    "include": None,
+    "parallel_tool_calls": None,
     "max_tokens": "max_completion_tokens",
     "max_completion_tokens": "max_tokens",
 }
 _CHOSEN: Final = {"reasoning_effort", "reasoning"}
 """Those whose value was chosen from a few words: another word mends what a value is refused for."""
+_OTHER_API: Final = "v1/responses"
+"""What a refusal of a chat names where the parameter is refused beside tools alone, and the other API takes both."""
 _CODES: Final = {"unsupported_parameter", "unsupported_value", "unknown_parameter"}
 _WORDS: Final = re.compile(
     r"unsupported|not support(ed)?\b|unrecogni[sz]ed|unknown|unexpected|deprecated|not permitted|not allowed"
@@ -68,13 +72,15 @@ class RefusedParameters:
 
 def _refused(problem: openai.APIStatusError, sent: Mapping[str, Any]) -> str | None:
     """The parameter that a refusal is about, if it is one of those sent that can be done without."""
+    said = str(problem.body or problem.message)
+    if "messages" in sent and _OTHER_API in said:
+        return None
     candidates = [name for name in _INSTEAD if name in sent]
-    param = (problem.param or "").partition(".")[0]
+    param = re.split(r"[.\[]", problem.param or "")[0]
     if param in _CHOSEN and problem.code not in {None, "unsupported_parameter", "unknown_parameter"}:
         return None
     if param in candidates and problem.code in _CODES:
         return param
-    said = str(problem.body or problem.message)
     if not _WORDS.search(said):
         return None
     return next((name for name in candidates if _names(said, name)), None)

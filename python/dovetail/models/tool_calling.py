@@ -1,4 +1,4 @@
-"""Tools and their calls as OpenAI's chat API has them, and as Dovetail does."""
+"""Tools and their calls as OpenAI's APIs have them, and as Dovetail does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from dovetail.models.protocol import AssistantMessage, ToolRequest, TurnMessage
 
-__all__ = ["ToolNames", "chat_messages", "chat_tools"]
+__all__ = ["ToolNames", "as_function", "as_object", "chat_messages", "chat_tools"]
 
 _LONGEST_NAME: Final = 64
 _LONGEST_DESCRIPTION: Final = 1024
@@ -45,16 +45,17 @@ class ToolNames:
 
 
 def chat_tools(tools: Sequence[Mapping[str, Any]], names: ToolNames) -> list[dict[str, Any]]:
-    """Tools in MCP's shape as the API takes them."""
-    return [{"type": "function", "function": _function(tool, names)} for tool in tools]
+    """Tools in MCP's shape as Chat Completions takes them."""
+    return [{"type": "function", "function": as_function(tool, names)} for tool in tools]
 
 
 def chat_messages(messages: Sequence[TurnMessage], names: ToolNames) -> list[dict[str, Any]]:
-    """Messages as the API takes them."""
+    """Messages as Chat Completions takes them."""
     return [_message(message, names) for message in messages]
 
 
-def _function(tool: Mapping[str, Any], names: ToolNames) -> dict[str, Any]:
+def as_function(tool: Mapping[str, Any], names: ToolNames) -> dict[str, Any]:
+    """A tool in MCP's shape as a function: what both APIs say of it."""
     parameters = {"type": "object", "properties": {}, **(tool.get("inputSchema") or {})}
     function = {"name": names.wire(tool["name"]), "parameters": parameters}
     description = tool.get("description")
@@ -73,14 +74,14 @@ def _message(message: TurnMessage, names: ToolNames) -> dict[str, Any]:
         {
             "id": request.id,
             "type": "function",
-            "function": {"name": names.wire(request.name), "arguments": _as_object(request.arguments_json)},
+            "function": {"name": names.wire(request.name), "arguments": as_object(request.arguments_json)},
         }
         for request in requests
     ]
     return {"role": "assistant", "content": message["content"] or None, "tool_calls": calls}
 
 
-def _as_object(arguments_json: str) -> str:
+def as_object(arguments_json: str) -> str:
     """Arguments that servers can read: many parse those of earlier turns, and fail where the model had slipped."""
     try:
         return arguments_json if isinstance(json.loads(arguments_json), dict) else "{}"

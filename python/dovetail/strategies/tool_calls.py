@@ -20,7 +20,7 @@ from dovetail.v1 import Purpose, Severity
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
-    from dovetail.models.protocol import Model, ToolRequest, TurnMessage
+    from dovetail.models.protocol import AssistantMessage, Model, ToolRequest, TurnMessage
     from dovetail.strategies.strategy import Means
 
 __all__ = ["ToolCalls", "check_tool_calls"]
@@ -222,7 +222,7 @@ class _ToolCallTurn:
                 wrong = "Nothing was called: your call came as text. Call a tool as such, or reply with the answer."
             return [{"role": "assistant", "content": said or "(nothing)"}, {"role": "user", "content": wrong}]
         requests = [request for request, _ in self._requests]
-        messages: list[TurnMessage] = [{"role": "assistant", "content": said, "tool_requests": requests}]
+        messages: list[TurnMessage] = [self._said(said, requests)]
         for request, became in self._requests:
             content = became if isinstance(became, str) else self._outcome(became)
             messages.append({"role": "tool", "request_id": request.id, "content": content})
@@ -231,10 +231,14 @@ class _ToolCallTurn:
     def mistaken(self, wrong: str) -> list[TurnMessage]:
         """What the model answered, and what is wrong with it."""
         told = f"That does not fit the JSON Schema: {bounded_line(wrong, MOST_ERROR)}\nReply with the answer alone."
-        return [
-            {"role": "assistant", "content": cut_middle(self.answer or "", MOST_SAID)},
-            {"role": "user", "content": told},
-        ]
+        return [self._said(cut_middle(self.answer or "", MOST_SAID)), {"role": "user", "content": told}]
+
+    def _said(self, text: str, requests: Sequence[ToolRequest] = ()) -> AssistantMessage:
+        said: AssistantMessage = {"role": "assistant", "content": text, "tool_requests": requests}
+        # A turn that was cut off has no completion, and goes by what was read of it.
+        if self.call.completion is not None and self.call.completion.verbatim is not None:
+            said["verbatim"] = self.call.completion.verbatim
+        return said
 
     def _outcome(self, task_id: int) -> str:
         task = self._execution.progress.task(task_id)
