@@ -293,7 +293,7 @@ class SseDecoder:
 
     @property
     def output_items(self) -> list[str]:
-        """The items of the output of a response, as JSON, in their order, for a next request that is to hold them as they are.
+        """The items of the output of a response, as JSON, in their order, for a next request to hold as they are.
 
         None of a chat completion, and none if they are larger than a MiB.
         """

@@ -434,3 +434,18 @@ async def test_a_run_goes_by_tool_calls_from_turn_to_turn_and_shows_nothing_of_t
     assert "returned <<<8849>>>" in answers[0]["output"]
     assert "returned <<<8611>>>" in answers[1]["output"]
     assert not [happened for happened in events if "gAAAA" in str(happened)]
+
+
+async def test_a_turn_that_says_too_much_is_cut_and_not_given_back_as_it_was() -> None:
+    @tool(read_only=True)
+    async def now() -> int:
+        """What time it is."""
+        return 12
+
+    items = [reasoning_item(), message_item("x" * 9_000), call_item(1, "now", "{}")]
+    async with serve(taken(*items), taken(message_item("12."))) as server:
+        async with closing(model_at(server.base_url)) as model, Engine([now], model, strategy="tool-calls") as engine:
+            assert await engine.start("what time is it?").answer() == "12."
+        sent = server.requests[1].body["input"][2:]
+    assert len(sent[0]["content"]) < 5_000
+    assert sent[1:-1] == [{"type": "function_call", "call_id": "call_1", "name": "now", "arguments": "{}"}]

@@ -38,7 +38,8 @@ class AzureModel(OpenAIModel):
         api_key: a key; the environment's ``AZURE_OPENAI_API_KEY`` if there is no credential.
         ad_token: a token of Microsoft Entra ID; the environment's ``AZURE_OPENAI_AD_TOKEN`` if there is no credential.
         ad_token_provider: gives such a token, for each request; it may be a coroutine function.
-        api: which API is used. ``auto`` is Chat Completions; Responses needs an ``api_version`` that has it.
+        api: which API is used. ``auto`` is Chat Completions, and Responses for turns of a deployment that takes tools
+            there alone. Responses needs an ``api_version`` that has it: 2025-03-01-preview or later.
         grammar_dialect: as `OpenAIModel`'s; if None a JSON schema, with Responses also a grammar in Lark.
         settings: further arguments of `OpenAIModel`.
 

@@ -231,13 +231,18 @@ class _ToolCallTurn:
     def mistaken(self, wrong: str) -> list[TurnMessage]:
         """What the model answered, and what is wrong with it."""
         told = f"That does not fit the JSON Schema: {bounded_line(wrong, MOST_ERROR)}\nReply with the answer alone."
-        return [self._said(cut_middle(self.answer or "", MOST_SAID)), {"role": "user", "content": told}]
+        return [self._said(self.answer or ""), {"role": "user", "content": told}]
 
     def _said(self, text: str, requests: Sequence[ToolRequest] = ()) -> AssistantMessage:
-        said: AssistantMessage = {"role": "assistant", "content": text, "tool_requests": requests}
-        # A turn that was cut off has no completion, and goes by what was read of it.
-        if self.call.completion is not None and self.call.completion.verbatim is not None:
-            said["verbatim"] = self.call.completion.verbatim
+        said: AssistantMessage = {
+            "role": "assistant",
+            "content": cut_middle(text, MOST_SAID),
+            "tool_requests": requests,
+        }
+        completion = self.call.completion
+        # Given back as it is, the turn would hold what was cut out of its text.
+        if completion is not None and completion.verbatim is not None and said["content"] == text:
+            said["verbatim"] = completion.verbatim
         return said
 
     def _outcome(self, task_id: int) -> str:
