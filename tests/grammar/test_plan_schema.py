@@ -77,6 +77,14 @@ def test_tools_arguments_and_types_are_fixed() -> None:
         assert not _takes([LOOKUP, RATIO], wrong), wrong
 
 
+def test_ids_lie_within_the_bounds_of_the_plan() -> None:
+    call = ("ratio", {"a": 1, "b": 2})
+    assert _takes([RATIO], _plan(call, call, join=2), max_tasks=2)
+    assert not _takes([RATIO], _plan(call, call, join=3), max_tasks=2)
+    assert not _takes([RATIO], _plan(call), first_id=2)
+    assert not _takes([RATIO], {"tasks": [{"id": 123456, "tool": "ratio", "arguments": call[1]}], "join": None})
+
+
 def test_a_reference_is_a_string_where_an_output_can_fit() -> None:
     tools = [tool("f", "object", n=NUMBER, l={"type": "array", "items": INTEGER}, s=STRING, e={"enum": ["a"]})]
     first = {"n": 1, "l": [1], "s": "x", "e": "a"}

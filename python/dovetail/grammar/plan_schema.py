@@ -56,7 +56,10 @@ def plan_schema(tools: Sequence[Signature], terms: Terms, *, patterns: bool = Tr
     produced = frozenset[str]().union(*(tool.produces for tool in tools))
     # Their names are constants, too.
     writer = _Writer(produced, len(tools))
-    tasks = [_task(tool.name, _one_of(writer.record(record) for record in tool.records)) for tool in tools]
+    last = terms.first_id + terms.max_tasks - 1
+    # That ids run on cannot be said; but a small model writes one without an end where it has no bound.
+    ids = {"type": "integer", "minimum": terms.first_id, "maximum": last}
+    tasks = [_task(ids, tool.name, _one_of(writer.record(record) for record in tool.records)) for tool in tools]
     properties: _Schema = {"thought": {"type": ["string", "null"]}} if terms.thought else {}
     properties["tasks"] = {
         "type": "array",
@@ -64,7 +67,7 @@ def plan_schema(tools: Sequence[Signature], terms: Terms, *, patterns: bool = Tr
         "minItems": 0 if terms.earlier_ids else 1,
         "maxItems": terms.max_tasks,
     }
-    properties["join"] = {"type": ["integer", "null"]}
+    properties["join"] = _one_of([{"type": "integer", "minimum": 1, "maximum": last}, {"type": "null"}])
     plan = _object(properties)
     if writer.has_references:
         reference: _Schema = {"type": "string"} | ({"pattern": _REFERENCE} if patterns else {})
@@ -72,8 +75,8 @@ def plan_schema(tools: Sequence[Signature], terms: Terms, *, patterns: bool = Tr
     return plan
 
 
-def _task(tool: str, arguments: _Schema) -> _Schema:
-    return _object({"id": {"type": "integer"}, "tool": {"type": "string", "enum": [tool]}, "arguments": arguments})
+def _task(ids: _Schema, tool: str, arguments: _Schema) -> _Schema:
+    return _object({"id": ids, "tool": {"type": "string", "enum": [tool]}, "arguments": arguments})
 
 
 def _object(properties: _Schema) -> _Schema:
