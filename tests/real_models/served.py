@@ -78,7 +78,7 @@ async def serving(kind: str, log: Path) -> AsyncIterator[Served]:
         server = VllmAlike(max_queued=MAX_QUEUED, tokens_per_chunk=_TOKENS_PER_CHUNK)
     else:
         limits = ("--max-num-queued-reqs", str(MAX_QUEUED), "--stream-interval", str(_TOKENS_PER_CHUNK))
-        server = VllmProcess(SMOLLM2, log, *limits)
+        server = VllmProcess(SMOLLM2, log, *limits, "--enable-auto-tool-choice", "--tool-call-parser", "hermes")
     async with server.serving():
         opened: list[Model] = []
 
