@@ -24,7 +24,7 @@ __all__ = ["VllmEngineModel"]
 
 _GET_ENGINE: Final = "pip install 'dovetail[vllm]'"
 _CONFIGS: Final = {".yaml", ".yml"}
-# A grammar is ready in a tenth of the time that vLLM's own choice, xgrammar, needs for it. Where a JSON schema leaves
+# Inside a string vLLM's own choice, xgrammar, takes tens of milliseconds for each token. Where a JSON schema leaves
 # white space to a small model, it writes nothing else any more.
 _STRUCTURED_OUTPUTS: Final = {"backend": "guidance", "disable_any_whitespace": True}
 # What a file for `vllm serve` says of messages; the engine itself knows none.
