@@ -108,7 +108,7 @@ class PlanReader:
             if text.is_turn:  # it ends without a join(), and need not make calls
                 steps = _without(steps, "missing_join", "empty_plan")
             elif call.failure is not None:  # that says it: that there is no plan is no second one
-                steps = _without(steps, "empty_plan")
+                steps = _without(steps, "empty_plan", "unclosed_reasoning")
             follow(steps, unrecorded)
             self._books.model_call_ended(call)
 

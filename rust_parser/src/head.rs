@@ -2,6 +2,7 @@
 //! nothing of these. Used where a line begins, after a call on the same line, and where a line begins inside an open call.
 
 use crate::position::Position;
+use crate::reasoning::{Reads, Tag, read_tag};
 
 /// The mark with which models end a plan.
 pub(crate) const END_OF_PLAN: &str = "<END_OF_PLAN>";
@@ -26,6 +27,10 @@ pub(crate) enum Found {
     Comment,
     /// The mark that ends a plan.
     EndOfPlan,
+    /// `<think>`, or the tag of another name.
+    Reasoning(usize),
+    /// `</think>`.
+    EndOfReasoning,
 }
 
 /// The beginning of a call: `1. search(`.
@@ -63,7 +68,7 @@ enum State {
     /// A word without an id: a label, or a call that lacks its id.
     Word,
     WordEnd,
-    Tag(usize),
+    Tag,
 }
 
 /// The automaton. One per scanner, reset for each beginning.
@@ -72,6 +77,7 @@ pub(crate) struct Head {
     state: State,
     length: usize,
     backticks: usize,
+    tag: String,
     call: CallHead,
 }
 
@@ -81,6 +87,7 @@ impl Default for Head {
             state: State::Marks,
             length: 0,
             backticks: 0,
+            tag: String::new(),
             call: CallHead {
                 digits: String::new(),
                 name: String::new(),
@@ -151,7 +158,7 @@ impl Head {
             State::Separator => self.in_separator(character),
             State::Name | State::NameEnd => self.in_name(character),
             State::Word | State::WordEnd => self.in_word(character),
-            State::Tag(matched) => self.in_tag(character, matched),
+            State::Tag => self.in_tag(character),
         }
     }
 
@@ -166,7 +173,11 @@ impl Head {
         }
         match character {
             '#' => return Found::Comment,
-            '<' => self.state = State::Tag(1),
+            '<' => {
+                self.tag.clear();
+                self.tag.push(character);
+                self.state = State::Tag;
+            }
             '-' | '+' | '•' | '–' | '—' | '>' | '·' => self.call.slips.bullet = true,
             _ if is_mark(character) => self.call.slips.emphasis = true,
             _ if is_blank(character) => {
@@ -266,15 +277,16 @@ impl Head {
         Found::Pending
     }
 
-    fn in_tag(&mut self, character: char, matched: usize) -> Found {
-        if END_OF_PLAN.as_bytes().get(matched).copied().map(char::from) != Some(character) {
-            return Found::Prose;
+    fn in_tag(&mut self, character: char) -> Found {
+        self.tag.push(character);
+        match read_tag(self.tag.as_bytes()) {
+            Reads::Tag(Tag::Opening(name)) => Found::Reasoning(name),
+            Reads::Tag(Tag::Closing(_)) => Found::EndOfReasoning,
+            Reads::Begun => Found::Pending,
+            Reads::Nothing if self.tag == END_OF_PLAN => Found::EndOfPlan,
+            Reads::Nothing if END_OF_PLAN.starts_with(&self.tag) => Found::Pending,
+            Reads::Nothing => Found::Prose,
         }
-        if matched + 1 == END_OF_PLAN.len() {
-            return Found::EndOfPlan;
-        }
-        self.state = State::Tag(matched + 1);
-        Found::Pending
     }
 }
 
@@ -331,6 +343,8 @@ mod tests {
         assert_eq!(read("```python").0, Found::Fence);
         assert_eq!(read("# 1. search(").0, Found::Comment);
         assert_eq!(read("<END_OF_PLAN>").0, Found::EndOfPlan);
+        assert_eq!(read("<think>").0, Found::Reasoning(0));
+        assert_eq!(read(" </Thinking>").0, Found::EndOfReasoning);
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod machine;
 mod position;
 #[cfg(feature = "python")]
 mod python;
+mod reasoning;
 mod reference;
 pub mod reply;
 mod scanner;

@@ -1,11 +1,12 @@
 //! The plan machine: facts in, steps out. The only place that knows what may run now.
 
+mod draft;
 mod json;
 mod plan;
 
 use std::sync::Arc;
 
-use self::plan::Plan;
+use self::plan::{Join, Plan};
 use crate::binding::bind_arguments;
 use crate::feed::{Feed, places_of};
 use crate::form::KeptTask;
@@ -82,22 +83,30 @@ impl Machine {
         self.read_decoded(&decoded.text, &decoded.replaced);
         self.read("", true, cut_off);
         if !self.plan.closed {
-            if self.plan.tasks == 0 {
-                let message = "the model wrote no task and no join(): there is no plan to run";
-                self.say(Code::EmptyPlan, Position::NOWHERE, message, None);
-            } else {
-                let how = if cut_off { "was cut off" } else { "ended" };
-                self.say(
-                    Code::MissingJoin,
-                    Position::NOWHERE,
-                    format!("the plan {how} without join(): closed here"),
-                    None,
-                );
-            }
-            self.close(None);
+            self.end_plan(cut_off);
         }
         self.plan.finished = true;
         std::mem::take(&mut self.steps)
+    }
+
+    /// The text ended, and nothing in it closed the plan.
+    fn end_plan(&mut self, cut_off: bool) {
+        if let Some(Join { answer, .. }) = self.plan.joined.take() {
+            return self.close(answer);
+        }
+        let open_reasoning = self.plan.open_reasoning;
+        if let Some(position) = open_reasoning {
+            self.say(Code::UnclosedReasoning, position, slips::message(Code::UnclosedReasoning), None);
+        }
+        if self.plan.tasks > 0 {
+            let how = if cut_off { "was cut off" } else { "ended" };
+            let message = format!("the plan {how} without join(): closed here");
+            self.say(Code::MissingJoin, Position::NOWHERE, message, None);
+        } else if open_reasoning.is_none() {
+            let message = "the model wrote no task and no join(): there is no plan to run";
+            self.say(Code::EmptyPlan, Position::NOWHERE, message, None);
+        }
+        self.close(None);
     }
 
     /// A task that was ready has this output, the text of a JSON value.
@@ -197,7 +206,7 @@ impl Machine {
         for &offset in replaced {
             self.read(&text[from..offset], false, false);
             from = offset;
-            if !std::mem::replace(&mut self.plan.bad_bytes, true) {
+            if !self.scanner.is_reasoning() && !std::mem::replace(&mut self.plan.bad_bytes, true) {
                 let message = "bytes that are not UTF-8 were replaced by U+FFFD, here and after";
                 self.say(Code::InvalidUtf8, self.scanner.position(), message, None);
             }
@@ -210,9 +219,18 @@ impl Machine {
             match item {
                 Item::Thought(thought) => self.steps.push(Step::Thought(thought)),
                 Item::Slip(code, position) => self.say(code, position, slips::message(code), None),
+                Item::EndOfPlan(_) if self.plan.closed => {}
                 Item::EndOfPlan(position) => {
+                    if let Some(Join { answer, .. }) = self.plan.joined.take() {
+                        self.close(answer);
+                        continue;
+                    }
                     self.say(Code::MissingJoin, position, slips::message(Code::MissingJoin), None);
                     self.close(None);
+                }
+                Item::EndOfReasoning(position) => self.end_of_reasoning(position),
+                Item::OpenReasoning(position) => {
+                    self.plan.open_reasoning = Some(position);
                 }
                 Item::Call(end) => self.call(end.of_text(last && cut_off)),
                 Item::Task(end) => self.json_task(end.of_text(last && cut_off)),

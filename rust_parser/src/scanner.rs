@@ -3,18 +3,22 @@
 //! Text flows one way: a line begins undecided ([`Head`]); once decided it is a thought, a call, a comment, a fence or prose.
 //! A call's inside belongs to the [`Lexer`] up to the parenthesis that ends it; what follows on its line may be another call.
 //! A line before any call may begin a plan in JSON instead: then its parts are cut out, and all of it to its end is JSON.
+//! Where a line begins, reasoning may begin: all of it up to its closing tag is passed over.
 
 mod call;
 mod end;
 mod json;
+mod line;
 mod opening;
+mod reasoning;
 
 pub(crate) use self::call::{Call, CallEnd};
 use self::json::Json;
 pub(crate) use self::json::is_tasks_key;
-use self::opening::{Opening, Opens};
+use self::opening::Opening;
+use self::reasoning::Reasoning;
 use crate::head::{Found, Head};
-use crate::lexer::{Frame, Lexer};
+use crate::lexer::Lexer;
 use crate::position::Position;
 use crate::step::Code;
 
@@ -25,6 +29,10 @@ pub(crate) enum Item {
     /// A call; its head is in [`Scanner::call`] and its inside in [`Scanner::lexer`] until the next item is asked for.
     Call(CallEnd),
     EndOfPlan(Position),
+    /// A closing tag that nothing opened: what stands before this place was reasoning.
+    EndOfReasoning(Position),
+    /// The text ends in reasoning, which begins here.
+    OpenReasoning(Position),
     /// A task of a JSON plan: its text is in [`Scanner::lexer`], and begins at `inside` of [`Scanner::call`].
     Task(CallEnd),
     /// A member of a JSON plan that is no list of tasks; kept alike.
@@ -53,6 +61,10 @@ enum Mode {
     Opening,
     /// In a JSON plan.
     Json,
+    /// Between the tags of reasoning.
+    Reasoning,
+    /// Behind its closing tag, on the same line.
+    BehindReasoning,
     /// Behind the close of the plan.
     Closed,
     /// Behind the close of the plan and what was said about it.
@@ -81,6 +93,7 @@ pub(crate) struct Scanner {
     trailing_said: bool,
     opening: Opening,
     json: Json,
+    reasoning: Reasoning,
     has_calls: bool,
 }
 
@@ -104,6 +117,7 @@ impl Scanner {
             trailing_said: false,
             opening: Opening::default(),
             json: Json::default(),
+            reasoning: Reasoning::default(),
             has_calls: false,
         }
     }
@@ -111,7 +125,8 @@ impl Scanner {
     /// The plan is closed: nothing that follows is executed.
     pub(crate) fn close(&mut self) {
         self.mode = Mode::Closed;
-        self.breaking = None;
+        // That it closed a draft is still to be said.
+        self.breaking = self.breaking.filter(|found| *found == Found::EndOfReasoning);
         self.restart_head();
     }
 
@@ -164,14 +179,18 @@ impl Scanner {
         let length = match self.mode {
             Mode::Inside => self.lexer.skip(text),
             Mode::Json if self.json.is_lexing() => self.lexer.skip(text),
-            Mode::Rest | Mode::Thought => memchr::memchr(b'\n', text.as_bytes()).unwrap_or(text.len()),
-            Mode::Ignored => text.len(),
+            Mode::Rest | Mode::Thought | Mode::Reasoning | Mode::Ignored if self.reasoning.tags.is_begun() => 0,
+            Mode::Rest | Mode::Thought => memchr::memchr2(b'\n', b'<', text.as_bytes()).unwrap_or(text.len()),
+            Mode::Reasoning | Mode::Ignored => memchr::memchr(b'<', text.as_bytes()).unwrap_or(text.len()),
             _ => 0,
         };
         if length > 0 {
             let (passed, rest) = text.split_at(length);
             if self.mode == Mode::Thought {
                 self.thought.push_str(passed);
+            }
+            if self.mode == Mode::Rest {
+                self.reasoning.count(passed.len());
             }
             self.position.advance(passed);
             *text = rest;
@@ -194,7 +213,12 @@ impl Scanner {
             Mode::Rest => {
                 if character == '\n' {
                     self.start_line();
+                    return None;
                 }
+                if self.reasoning.ends(character) {
+                    return self.end_reasoning();
+                }
+                self.reasoning.count(character.len_utf8());
                 None
             }
             Mode::Thought => {
@@ -202,7 +226,7 @@ impl Scanner {
                     return self.end_thought();
                 }
                 self.thought.push(character);
-                None
+                if self.reasoning.ends(character) { self.end_reasoning() } else { None }
             }
             Mode::Inside => self.inside(character),
             Mode::InsideLine => self.inside_line(character, at, is_tool),
@@ -213,6 +237,8 @@ impl Scanner {
                 } else if character.is_whitespace() {
                     self.restart_head();
                     self.mode = Mode::Behind;
+                } else if self.reasoning.ends(character) {
+                    return self.end_reasoning();
                 }
                 None
             }
@@ -222,12 +248,33 @@ impl Scanner {
             }
             Mode::Json => self.in_json(character, at),
             Mode::Closed => self.behind_close(character, at),
-            Mode::Ignored => None,
+            Mode::Reasoning => {
+                self.in_reasoning(character);
+                None
+            }
+            Mode::BehindReasoning => {
+                if character.is_whitespace() {
+                    if character == '\n' {
+                        self.start_line();
+                    }
+                    return None;
+                }
+                self.start_line();
+                self.at_line(character, at, is_tool)
+            }
+            Mode::Ignored => {
+                if self.reasoning.ends(character) {
+                    self.end_reasoning()
+                } else {
+                    None
+                }
+            }
         }
     }
 
     fn start_line(&mut self) {
         self.mode = Mode::Line;
+        self.reasoning.reset();
         self.restart_head();
     }
 
@@ -255,82 +302,5 @@ impl Scanner {
             return is_join || (line_start && is_tool(&call.name));
         }
         !call.slips.space_before_parenthesis || is_join || is_tool(&call.name)
-    }
-
-    fn at_line(&mut self, character: char, at: Position, is_tool: &impl Fn(&str) -> bool) -> Option<Item> {
-        if character == '\n' {
-            let item = if self.head.is_blank() { None } else { self.begin(Found::Prose, false) };
-            if self.mode == Mode::Thought {
-                return self.end_thought();
-            }
-            self.start_line();
-            return item;
-        }
-        if !self.has_calls && self.head.is_blank() && self.opening.begin(character) == Opens::Perhaps {
-            self.held.clear();
-            self.held.push(character);
-            self.held_from = at;
-            self.mode = Mode::Opening;
-            return None;
-        }
-        match self.decide(character, at) {
-            Found::Pending => None,
-            Found::Call if !self.is_call(is_tool, true) => self.begin(Found::Prose, false),
-            found => self.begin(found, false),
-        }
-    }
-
-    /// What was found begins.
-    fn begin(&mut self, found: Found, same_line: bool) -> Option<Item> {
-        let continues_thought = std::mem::replace(&mut self.in_thought, false);
-        let slip = |code| Some(Item::Slip(code, self.held_from));
-        match found {
-            Found::Call => {
-                self.call = Call { head: self.head.call().clone(), inside: self.position, same_line };
-                self.lexer.reset(Frame::Call);
-                self.has_calls = true;
-                self.trailing_said = false;
-                self.mode = Mode::Inside;
-                None
-            }
-            Found::Thought => {
-                self.thought.clear();
-                self.mode = Mode::Thought;
-                let label = self.held.trim_start();
-                if label != "Thought:" {
-                    return slip(Code::LabelCase);
-                }
-                if label.len() != self.held.len() && !same_line {
-                    return slip(Code::Indentation);
-                }
-                None
-            }
-            Found::Fence => {
-                self.mode = Mode::Rest;
-                slip(Code::CodeFence)
-            }
-            Found::Comment => {
-                self.mode = Mode::Rest;
-                slip(Code::Comment)
-            }
-            Found::EndOfPlan => Some(Item::EndOfPlan(self.held_from)),
-            Found::Prose | Found::Pending if continues_thought => {
-                self.thought.clear();
-                self.thought.push_str(&self.held);
-                self.mode = Mode::Thought;
-                None
-            }
-            Found::Prose | Found::Pending => {
-                self.mode = Mode::Rest;
-                slip(Code::IgnoredText)
-            }
-        }
-    }
-
-    fn end_thought(&mut self) -> Option<Item> {
-        self.start_line();
-        self.in_thought = true;
-        let thought = self.thought.trim_matches(|character: char| character.is_whitespace() || character == '*');
-        if thought.is_empty() { None } else { Some(Item::Thought(thought.to_owned())) }
     }
 }

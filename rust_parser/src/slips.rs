@@ -48,6 +48,10 @@ pub(crate) fn message(code: Code) -> &'static str {
         Code::SeveralCalls => "several calls on a line: each is read",
         Code::SeveralLines => "the call goes over several lines: read as one",
         Code::Spacing => "a space is missing or one too many: ignored",
+        Code::UnclosedReasoning => {
+            "the model reasoned to the end of its text, and wrote no plan behind that: \
+                raise max_tokens, or turn its reasoning off"
+        }
         Code::TrailingText => "text after the call: ignored",
         _ => "mended",
     }

@@ -120,6 +120,8 @@ codes! {
         ColonArgument = "colon_argument",
         /// A comment, ignored.
         Comment = "comment",
+        /// A task behind reasoning whose id, or whose call, a task in that reasoning has already.
+        DraftId = "draft_id",
         /// A `$n` in a string that names no earlier task; it stays text.
         DollarText = "dollar_text",
         /// Markdown emphasis or code marks around a task.
@@ -172,6 +174,8 @@ codes! {
         StringPrefix = "string_prefix",
         /// Text after a call, ignored.
         TrailingText = "trailing_text",
+        /// A closing tag of reasoning that nothing opened: what stands before it was reasoning.
+        UnopenedReasoning = "unopened_reasoning",
         /// Text without quotes as the only argument.
         UnquotedText = "unquoted_text",
     }
@@ -184,6 +188,8 @@ codes! {
         BadSyntax = "bad_syntax",
         /// A call in which the model was stopped.
         CutOff = "cut_off",
+        /// A `join()` in reasoning closed the plan, so that the plan behind the reasoning is not read.
+        DraftJoined = "draft_joined",
         /// An id that another task has.
         DuplicateId = "duplicate_id",
         /// Model text without any task or `join()`.
@@ -206,6 +212,8 @@ codes! {
         TooManyArguments = "too_many_arguments",
         /// More tasks than the run may have.
         TooManyTasks = "too_many_tasks",
+        /// Reasoning that goes on to the end of the text.
+        UnclosedReasoning = "unclosed_reasoning",
         /// A fact about a task that is not waiting for it.
         UnexpectedFact = "unexpected_fact",
         /// An argument that the tool does not take.

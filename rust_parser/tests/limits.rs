@@ -276,3 +276,20 @@ fn a_long_string_is_linear_work_whatever_is_in_it() {
         }
     }
 }
+
+#[test]
+fn long_reasoning_is_linear_work_whatever_is_in_it() {
+    let tools = everyday();
+    for inside in ["x", "1. search(\"a\n", "<", "</thin", "<think>", "{\"tasks\": [", "\n", "Thought: é </think"] {
+        let inside = inside.repeat(MEGABYTE / 4 / inside.len());
+        for size in [4, MEGABYTE] {
+            let (machine, steps) = play(&tools, &format!("<think>{inside}\n</think>\n1. now()\n2. join($1)"), size);
+            assert!(machine.closed());
+            assert_eq!(steps.len(), 3, "{steps:?}");
+            for text in [format!("So {inside}"), format!("<think>{inside}"), format!("1. now()\n2. join()\n3 {inside}")]
+            {
+                assert!(play(&tools, &text, size).0.closed());
+            }
+        }
+    }
+}

@@ -13,7 +13,7 @@ use play::everyday;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
-use texts::any_plan;
+use texts::{any_plan, without_tags};
 
 static TOOLS: LazyLock<Arc<ToolSet>> = LazyLock::new(everyday);
 
@@ -42,6 +42,29 @@ fn read_by_bytes(bytes: &[u8]) -> Vec<Step> {
     let mut steps: Vec<_> = bytes.chunks(1).flat_map(|byte| machine.feed(byte)).collect();
     steps.extend(machine.finish(false));
     steps
+}
+
+/// The steps of a plan, the last of which closes it: behind long prose, a join waits for the end of the text.
+fn closed_last(steps: Vec<Step>) -> Vec<Step> {
+    let (closed, mut others): (Vec<_>, Vec<_>) =
+        steps.into_iter().partition(|step| matches!(step, Step::Closed { .. }));
+    others.extend(closed);
+    others
+}
+
+/// The step of a plan that begins so many lines further down.
+fn lower(step: Step, lines: u32) -> Step {
+    match step {
+        Step::Planned { task_id, tool, depends_on, mut position } => {
+            position.line += lines;
+            Step::Planned { task_id, tool, depends_on, position }
+        }
+        Step::Diagnostic(mut found) => {
+            found.position.line += if found.position.line > 0 { lines } else { 0 };
+            Step::Diagnostic(found)
+        }
+        other => other,
+    }
 }
 
 /// What became of each task, and whether that is possible.
@@ -236,6 +259,22 @@ proptest! {
         let whole = read_cut(text.as_bytes(), &[]);
         prop_assert_eq!(&read_cut(text.as_bytes(), &cuts), &whole);
         prop_assert_eq!(read_by_bytes(text.as_bytes()), whole);
+    }
+
+    #[test]
+    fn text_between_the_tags_of_reasoning_changes_nothing(
+        thought in prop_oneof![any_plan(), any::<String>()],
+        (opening, closing) in prop_oneof![Just(("<think>", "</think>")), Just(("\n <Reasoning>", "</REASONING>"))],
+        text in any_plan(),
+        cuts in vec(any::<Index>(), 0..8),
+    ) {
+        let (thought, text) = (without_tags(&thought), without_tags(&text));
+        let whole = format!("{opening}{thought}{closing}\n{text}");
+        let lines = whole[..whole.len() - text.len()].matches('\n').count();
+        let plain = read_cut(text.as_bytes(), &[]);
+        let lower = |step| lower(step, u32::try_from(lines).unwrap());
+        let expected: Vec<_> = plain.into_iter().map(lower).collect();
+        prop_assert_eq!(closed_last(read_cut(whole.as_bytes(), &cuts)), closed_last(expected));
     }
 
     #[test]

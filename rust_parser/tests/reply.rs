@@ -114,6 +114,8 @@ const VECTORS: &[Vector] = &[
     ("<think>a</think>\n```json\n{\"thought\": \"b\", \"action\": \"finish\", \"answer\": \"y\"}\n```", &["b"], FINISH, "y", false),
     ("<think>Replan?</think>\nThought: x\nAction: Finish(y)", &["<think>Replan?</think>", "x"], FINISH, "y", false),
     ("<think>\nAction: Finish(y)", &["<think>"], FINISH, "y", false),
+    ("<Thinking>\nAction: Finish(a)\n</think>\n</thinking>\ny", &[], FINISH, "y", true),
+    (" <REASONING>a</Reasoning>{\"action\": \"finish\", \"answer\": \"y\"}", &[], FINISH, "y", false),
     // Replan without brackets.
     ("Thought: x\nAction: Replan", &["x"], REPLAN, "", false),
     ("Thought: x\nAction: Replan\nignored", &["x"], REPLAN, "", false),

@@ -203,7 +203,7 @@ class _ReactTurn:
         if reply.kind == "answer":
             self._conclude(action, is_over=is_over)
         elif self._must_answer:
-            if reply.kind is None and is_over:  # it is taken at its word
+            if reply.kind is None and is_over and not reply.is_reasoning:  # it is taken at its word
                 self._conclude("".join(self._said), is_over=True)
         elif reply.kind == "call":
             if not was_known:
@@ -279,6 +279,8 @@ class _ReactTurn:
         if plan.errors:
             wrong = "; ".join(f"{error.code}: {error.message}" for error in plan.errors)
             return bounded_line(wrong, MOST_ERROR)
+        if self._reply.is_reasoning:
+            return "your reasoning came to no end: reason briefly, and end it before the action"
         if self._reply.kind is None:
             return "there is no action"
         return "the action is no call" if self._reply.kind == "call" else "the answer is empty"

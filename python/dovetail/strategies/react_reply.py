@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final, Literal
 
 from dovetail.strategies.foreign_action import ForeignAction
+from dovetail.strategies.reasoning import LONGEST_TAG, Reasoning, closing_tag
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -66,10 +67,16 @@ class ReactReply:
         self._is_ordinary = False
         self._foreign: ForeignAction | None = None
         self._labelled = False
+        self._reasoning = Reasoning()
 
     def feed(self, text: str) -> str:
         """A piece of the reply; returns what it adds to the action: a call without its label and id, or `Finish(…)`."""
-        return self._read(text, is_over=False)
+        return self._read(self._reasoning.feed(text), is_over=False)
+
+    @property
+    def is_reasoning(self) -> bool:
+        """Whether the model has not come to the end of its reasoning."""
+        return self._reasoning.is_open
 
     def finish(self, *, cut_off: bool = False) -> str:
         """The reply is over: what it still adds to the action.
@@ -77,7 +84,7 @@ class ReactReply:
         Args:
             cut_off: whether the model was stopped in the middle.
         """
-        said = self._read("", is_over=True)
+        said = self._read(self._reasoning.finish(), is_over=True)
         if (action := self._foreign) is not None:
             action.finish(cut_off=cut_off)
             said = self._take(action)
@@ -93,12 +100,18 @@ class ReactReply:
             if not self._is_ordinary and (begin := self._begin()) is not None:
                 return self._decide(begin, is_over=is_over)
             line, end, rest = self._held.partition("\n")
+            if (behind := closing_tag(line)) is not None:  # its opening tag stood in the prompt
+                self._thoughts.clear()
+                self._held, self._is_ordinary = line[behind:].lstrip() + end + rest, False
+                continue
             if not end and len(line) < _LONGEST_LABEL and not self._is_ordinary:
                 break  # it may still become the beginning of an action
+            if not end and not is_over and (tag := line.rfind("<", -LONGEST_TAG)) >= 0:
+                line, rest = line[:tag], line[tag:]  # it may still become a tag
             self._thoughts.append(line + end)
             self._held = rest
             self._is_ordinary = not end
-            if not rest:
+            if not rest or (not end and not is_over):
                 break
         if is_over:
             self._think(self._held)

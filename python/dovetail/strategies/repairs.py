@@ -23,7 +23,16 @@ _MOST_REASON: Final = 1_000
 
 # Errors that another plan cannot mend, or that are another matter: a limit, an output, the end of the text.
 _NO_MISTAKES: Final = frozenset(
-    {"arguments_too_large", "cut_off", "empty_plan", "output_invalid", "too_many_tasks", "unexpected_fact"}
+    {
+        "arguments_too_large",
+        "cut_off",
+        "draft_joined",
+        "empty_plan",
+        "output_invalid",
+        "too_many_tasks",
+        "unclosed_reasoning",
+        "unexpected_fact",
+    }
 )
 # Calls that never became tasks.
 _NO_TASKS: Final = frozenset({"bad_id", "duplicate_id"})

@@ -20,9 +20,8 @@ impl Machine {
     pub(super) fn json_task(&mut self, end: CallEnd) {
         let tools = Arc::clone(&self.tools);
         let position = self.scanner.call.inside;
-        let graph = &self.graph;
         let lexer = &self.scanner.lexer;
-        let read = read_task(&lexer.text, &lexer.tokens, &tools, &|id| graph.contains(id));
+        let read = read_task(&lexer.text, &lexer.tokens, &tools, &|id| self.knows(id));
         let faulty = self.faulty_end(end, "task");
         let ReadTask { id, tool, mut arguments, mut hints } = read;
         // The name may have been cut, too.
@@ -41,9 +40,7 @@ impl Machine {
             return self.join_as_task(faulty, arguments, position);
         }
         let Some(id) = self.json_id(id, &mut hints) else { return };
-        if !self.admits(id, position) {
-            return;
-        }
+        let Some(id) = self.admits(id, position) else { return };
         if end == CallEnd::Missing && hints.iter().all(|hint| hint.code != Code::MissingBracket) {
             let message = slips::message(Code::MissingBracket).to_owned();
             hints.push(Remark { code: Code::MissingBracket, offset: self.scanner.lexer.text.len(), message });
@@ -187,8 +184,8 @@ impl Machine {
         }
         let mut answer = None;
         if let Some(Join { answer: Some(reference), position }) = self.plan.join.take() {
-            if self.graph.contains(reference.task_id) {
-                answer = Some(reference);
+            if self.knows(reference.task_id) {
+                answer = Some(self.renamed(reference));
             } else {
                 let message = format!("join names task {}, which does not exist: ignored", reference.task_id);
                 self.say(Code::UnknownReference, position, message, None);
@@ -197,7 +194,7 @@ impl Machine {
         if self.plan.tasks == 0 && answer.is_none() {
             self.say(Code::NoTasks, position, slips::message(Code::NoTasks), None);
         }
-        self.close(answer);
+        self.close_or_wait(answer);
     }
 
     /// Where `offset` of the text in the scanner is in the plan.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Machine;
+use super::draft::{Draft, Sketch};
 use crate::arguments::{Argument, ReadArguments, Remark, read_arguments};
 use crate::binding::{assign, check, dependencies, unknown_tool};
 use crate::form::KeptTask;
@@ -24,6 +25,16 @@ pub(super) struct Plan {
     pub(super) closed: bool,
     pub(super) finished: bool,
     pub(super) bad_bytes: bool,
+    /// Where reasoning begins in which the text ended.
+    pub(super) open_reasoning: Option<Position>,
+    /// The ids of its tasks, up to the end of a draft.
+    pub(super) ids: Vec<TaskId>,
+    pub(super) sketches: Vec<Sketch>,
+    /// The reasoning before it that was read as a plan.
+    pub(super) draft: Option<Draft>,
+    /// A join, with what it names, that closes the plan at the end of the text: another plan may follow the reasoning that
+    /// it may stand in.
+    pub(super) joined: Option<Join>,
     pub(super) answer: Option<Reference>,
     /// What the join of a JSON plan says, which may stand before its tasks.
     pub(super) join: Option<Join>,
@@ -47,8 +58,19 @@ pub(super) struct Written {
 }
 
 impl Machine {
+    /// A join was read.
+    pub(super) fn close_or_wait(&mut self, answer: Option<Reference>) {
+        if self.scanner.may_be_reasoning() {
+            self.plan.joined = Some(Join { answer, position: Position::NOWHERE });
+            self.scanner.close();
+        } else {
+            self.close(answer);
+        }
+    }
+
     pub(super) fn close(&mut self, answer: Option<Reference>) {
         self.plan.closed = true;
+        self.plan.joined = None;
         self.steps.push(Step::Closed { answer_task: answer.as_ref().map(|reference| reference.task_id) });
         self.plan.answer = answer;
         self.scanner.close();
@@ -69,7 +91,7 @@ impl Machine {
             self.next_id = self.next_id.max(id + 1);
             return self.join(end, faulty);
         }
-        if self.admits(id, head.position) {
+        if let Some(id) = self.admits(id, head.position) {
             self.task(id, end, faulty);
         }
     }
@@ -91,22 +113,23 @@ impl Machine {
         }
     }
 
-    /// Whether a task may be planned under this id; says why not.
-    pub(super) fn admits(&mut self, id: TaskId, position: Position) -> bool {
-        if self.graph.contains(id) {
+    /// The id under which a task may be planned that is written with this one; says why it may not.
+    pub(super) fn admits(&mut self, id: TaskId, position: Position) -> Option<TaskId> {
+        let Some(id) = self.free_id(id).filter(|id| *id <= LARGEST_ID) else {
             let message =
                 format!("another task has the id {id}: this one is not called; give it the id {}", self.next_id);
             self.say(Code::DuplicateId, position, message, None);
-            return false;
-        }
+            return None;
+        };
         if self.graph.len() >= self.max_tasks {
             let message = format!("the run may have {} tasks: this one is not called", self.max_tasks);
             self.say(Code::TooManyTasks, position, message, None);
-            return false;
+            return None;
         }
         self.next_id = self.next_id.max(id + 1);
         self.plan.tasks += 1;
-        true
+        self.plan.joined = None;
+        Some(id)
     }
 
     fn task(&mut self, id: TaskId, end: CallEnd, faulty: Option<Remark>) {
@@ -126,9 +149,14 @@ impl Machine {
     }
 
     /// A task was read; its text is in the scanner.
-    pub(super) fn plan_task(&mut self, written: Written) {
+    pub(super) fn plan_task(&mut self, mut written: Written) {
+        if self.settle_draft(&mut written) {
+            return;
+        }
         let tools = Arc::clone(&self.tools);
         let Written { id, tool: name, position, arguments, hints } = written;
+        self.plan.ids.push(id);
+        let sketch = arguments.as_ref().ok().and_then(|arguments| self.sketch(id, &name, arguments));
         let depends_on = arguments.as_ref().map_or_else(|_| Vec::new(), |arguments| dependencies(arguments));
         let found = tools.get(&name);
         self.steps.push(Step::Planned { task_id: id, tool: name, depends_on: depends_on.clone(), position });
@@ -148,6 +176,7 @@ impl Machine {
                 self.say(remark.code, place, remark.message, Some(id));
             }
             Ok((index, arguments)) => {
+                self.plan.sketches.extend(sketch);
                 let (task, added) = self.graph.add(id, index, position, arguments, &depends_on);
                 match added {
                     Added::Waiting => {}
@@ -160,7 +189,7 @@ impl Machine {
 
     /// Reads the arguments of the call in the scanner.
     fn read_call(&mut self, tool: &Tool, end: CallEnd) -> ReadArguments {
-        let is_task = |id| self.graph.contains(id);
+        let is_task = |id| self.knows(id);
         let lexer = &self.scanner.lexer;
         let read = read_arguments(&lexer.text, &lexer.tokens, Some(tool), &is_task);
         if end != CallEnd::Missing || read.arguments.is_ok() {
@@ -212,8 +241,7 @@ impl Machine {
     fn join(&mut self, end: CallEnd, faulty: Option<Remark>) {
         let lexer = &self.scanner.lexer;
         let position = self.scanner.call.head.position;
-        let graph = &self.graph;
-        let read = read_arguments(&lexer.text, &lexer.tokens, None, &|id| graph.contains(id));
+        let read = read_arguments(&lexer.text, &lexer.tokens, None, &|id| self.knows(id));
         let faulty = faulty.or_else(|| read.arguments.as_ref().err().cloned());
         let mut answer = None;
         let mut ignored = None;
@@ -223,7 +251,9 @@ impl Machine {
                 ignored = Some((remark.code, place, remark.message));
             }
             (None, Ok([])) => {}
-            (None, Ok([Argument { value: Template::Reference(reference), .. }])) => answer = Some(reference.clone()),
+            (None, Ok([Argument { value: Template::Reference(reference), .. }])) => {
+                answer = Some(self.renamed(reference.clone()));
+            }
             _ => ignored = Some((Code::JoinArguments, position, slips::message(Code::JoinArguments).to_owned())),
         }
         let mut codes = slips::of_call(&self.scanner.call, lexer);
@@ -239,6 +269,6 @@ impl Machine {
         if self.plan.tasks == 0 && answer.is_none() {
             self.say(Code::NoTasks, position, slips::message(Code::NoTasks), None);
         }
-        self.close(answer);
+        self.close_or_wait(answer);
     }
 }

@@ -3,6 +3,7 @@
 use super::VerdictKind;
 use super::body::Bracket;
 use super::place::{is_emphasis, is_line_markup, place};
+use crate::reasoning::{LONGEST_TAG, Reads, Tag, read_tag, tags_in};
 
 /// The length of `finish` and `replan` alike.
 const WORD: usize = 6;
@@ -14,7 +15,7 @@ pub(super) struct Prose {
     word: Option<Word>,
     /// Between the fences of an output that is quoted.
     is_fenced: bool,
-    /// Between `<think>` and `</think>`.
+    /// Between the tags of reasoning.
     is_thinking: bool,
     leniency: Leniency,
 }
@@ -160,8 +161,13 @@ impl Prose {
         match read.last() {
             Some(b'<') if read.ends_with(b"<<<") => self.is_fenced = true,
             Some(b'>') if read.ends_with(b">>>") => self.is_fenced = false,
-            Some(b'>') if read.ends_with(THINK.as_bytes()) => self.is_thinking = true,
-            Some(b'>') if read.ends_with(THOUGHT.as_bytes()) => self.is_thinking = false,
+            Some(b'>') => {
+                let near = &read[read.len().saturating_sub(LONGEST_TAG)..];
+                let begin = memchr::memrchr(b'<', near).unwrap_or_default();
+                if let Reads::Tag(tag) = read_tag(&near[begin..]) {
+                    self.is_thinking = matches!(tag, Tag::Opening(_));
+                }
+            }
             _ => {}
         }
     }
@@ -199,8 +205,6 @@ impl Word {
     }
 }
 
-const THINK: &str = "<think>";
-const THOUGHT: &str = "</think>";
 /// How much space may stand before a thought, in bytes.
 const SPACE: usize = 256;
 
@@ -210,18 +214,24 @@ pub(super) fn beginning(text: &str, looked: &mut usize) -> Option<usize> {
     let end = (0..=SPACE.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
     let space = end - text[..end].trim_start().len();
     let rest = &text[space..];
-    if !rest.starts_with(THINK) {
-        return (text.len() > SPACE || rest.is_empty() || !THINK.starts_with(rest)).then_some(space);
-    }
+    let near = &rest.as_bytes()[..rest.len().min(LONGEST_TAG)];
+    let end = memchr::memchr(b'>', near).map_or(near.len(), |last| last + 1);
+    let name = match read_tag(&near[..end]) {
+        Reads::Tag(Tag::Opening(name)) => name,
+        Reads::Begun => return None,
+        _ => return (text.len() > SPACE || !rest.is_empty()).then_some(space),
+    };
     let from = (0..=*looked).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
-    let end = text[from..].find(THOUGHT).map(|at| from + at + THOUGHT.len());
-    *looked = end.unwrap_or(text.len()).saturating_sub(THOUGHT.len());
+    let closing = tags_in(&text[from..]).find(|(tag, _)| *tag == Tag::Closing(name));
+    let end = closing.map(|(_, end)| from + end);
+    *looked = end.unwrap_or(text.len()).saturating_sub(LONGEST_TAG);
     end
 }
 
 /// What a reply says, without what its model thought about first.
 fn said(text: &str) -> &str {
-    let said = text.rsplit_once(THOUGHT).map_or(text, |(_, said)| said);
+    let last = tags_in(text).rev().find(|(tag, _)| matches!(tag, Tag::Closing(_)));
+    let said = last.map_or(text, |(_, end)| &text[end..]);
     if said.trim().is_empty() { text } else { said }
 }
 

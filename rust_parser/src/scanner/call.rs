@@ -98,7 +98,8 @@ impl Scanner {
             Found::Call => self.is_call(is_tool, false),
             Found::EndOfPlan => true,
             Found::Thought | Found::Fence => !in_string,
-            Found::Pending | Found::Prose | Found::Comment => false,
+            Found::EndOfReasoning => self.is_end_of_reasoning(),
+            Found::Pending | Found::Prose | Found::Comment | Found::Reasoning(_) => false,
         }
     }
 
@@ -131,6 +132,7 @@ impl Scanner {
 
     fn trailing_word(&mut self, character: char) -> Option<Item> {
         let item = self.trailing();
+        self.look_for_tags();
         self.mode = if character.is_whitespace() { Mode::Behind } else { Mode::BehindWord };
         self.restart_head();
         item

@@ -17,12 +17,21 @@ impl Scanner {
         }
         match self.decide(character, at) {
             Found::Pending => None,
-            Found::EndOfPlan | Found::Fence => {
+            Found::EndOfPlan => {
+                let place = self.held_from;
+                self.restart_head();
+                Some(Item::EndOfPlan(place))
+            }
+            Found::Fence => {
                 self.restart_head();
                 None
             }
-            _ => {
+            Found::EndOfReasoning if self.is_end_of_reasoning() => self.end_reasoning(),
+            found => {
+                // Reasoning behind the plan is none before it.
+                self.reasoning.is_over |= matches!(found, Found::Reasoning(_));
                 self.mode = Mode::Ignored;
+                self.look_for_tags();
                 Some(Item::Slip(Code::AfterClose, self.held_from))
             }
         }
@@ -45,6 +54,7 @@ impl Scanner {
                 Some(Item::Call(end))
             }
             Mode::Behind if !self.head.is_only_marks() => self.trailing(),
+            Mode::Reasoning => self.open_reasoning(),
             Mode::Closed if !self.head.is_only_marks() => Some(Item::Slip(Code::AfterClose, self.held_from)),
             _ => None,
         };

@@ -81,6 +81,7 @@ impl Scanner {
     /// The JSON that was read was no plan: what follows may be one, in lines or in JSON.
     pub(crate) fn resume_lines(&mut self) {
         self.mode = Mode::Rest;
+        self.reasoning.is_prose = false;
         self.restart_head();
     }
 
@@ -90,6 +91,9 @@ impl Scanner {
     }
 
     pub(super) fn in_json(&mut self, character: char, at: Position) -> Option<Item> {
+        if !self.json.is_lexing() && self.reasoning.ends(character) {
+            return self.end_reasoning();
+        }
         if self.json.skips == Skips::Comment {
             if character == '\n' {
                 self.json.skips = Skips::Nothing;

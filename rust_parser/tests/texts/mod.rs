@@ -1,8 +1,13 @@
 //! Texts much like plans, for properties that hold for every text.
+#![allow(dead_code, reason = "each test binary uses its part")]
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+
+/// What a model may write that reasons before its plan.
+const LONG_PROSE: &str = "\nOkay, the user asks how much higher the mountain is than the tower. I have a search and a way to do \
+    sums, so I look both of them up at once, and subtract the one from the other in the end. A draft of that could be:\n";
 
 /// Text much like a plan: whole lines and their parts, put together at random.
 fn plan_like() -> impl Strategy<Value = String> {
@@ -66,6 +71,12 @@ fn plan_like() -> impl Strategy<Value = String> {
         "#",
         "```\n",
         "<END_OF_PLAN>",
+        "<think>",
+        "</think>",
+        "\n</Thinking>\n",
+        "\n<reasoning>\n",
+        "</reasoning>",
+        LONG_PROSE,
         "é𝄞",
         "\0",
         "\u{feff}",
@@ -134,6 +145,8 @@ fn json_like() -> impl Strategy<Value = String> {
         "```json\n{\n \"tasks\": [\n",
         "Thought: x\n{ \"join\": 2, \"tasks\": [",
         "[",
+        "<think>\n{\"tasks\": [",
+        LONG_PROSE,
         "{'tasks': [",
         "{\n[\n",
         "{ // x\n\"tasks\": [ # {y\n",
@@ -148,6 +161,8 @@ fn json_like() -> impl Strategy<Value = String> {
         "], \"join\": \"$2.k\"}\n```\n",
         ", \"join\": null}",
         "]}\n9. now()",
+        "]}\n</think>\n",
+        "</think>",
     ]);
     (begin, vec(task, 0..6), end, vec((any::<Index>(), "[\"'()\\[\\]{}\n$1,#a:]{0,2}", 0..4_usize), 0..3)).prop_map(
         |(begin, tasks, end, mutations)| {
@@ -164,5 +179,17 @@ fn json_like() -> impl Strategy<Value = String> {
 
 /// Text much like a plan of either kind.
 pub(crate) fn any_plan() -> impl Strategy<Value = String> {
-    prop_oneof![plan_like(), json_like(), (json_like(), plan_like()).prop_map(|(json, lines)| json + "\n" + &lines)]
+    let draft = (plan_like(), prop_oneof![plan_like(), json_like()])
+        .prop_map(|(draft, plan)| format!("{LONG_PROSE}{draft}\n</think>\n{plan}"));
+    let both = (json_like(), plan_like()).prop_map(|(json, lines)| json + "\n" + &lines);
+    prop_oneof![plan_like(), json_like(), both, draft]
+}
+
+/// Text in which no tag closes reasoning.
+pub(crate) fn without_tags(text: &str) -> String {
+    let mut text = text.to_owned();
+    while let Some(at) = text.find("</") {
+        text.replace_range(at..at + 2, "< /");
+    }
+    text
 }

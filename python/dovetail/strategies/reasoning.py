@@ -1,0 +1,64 @@
+"""Takes out what a model reasons first, where its server does not tell reasoning from text."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = ["LONGEST_TAG", "Reasoning", "closing_tag"]
+
+_NAMES: Final = ("think", "thinking", "reasoning")
+_OPENING: Final = re.compile(rf"<({'|'.join(_NAMES)})>", re.IGNORECASE | re.ASCII)
+_CLOSING: Final = re.compile(rf"</(?:{'|'.join(_NAMES)})>", re.IGNORECASE | re.ASCII)
+LONGEST_TAG: Final = max(map(len, _NAMES)) + 3
+"""How many characters a tag may have."""
+
+
+def closing_tag(text: str) -> int | None:
+    """Where the text behind the first closing tag begins; None if there is no such tag."""
+    tag = _CLOSING.search(text)
+    return None if tag is None else tag.end()
+
+
+class Reasoning:
+    """Passes on the text behind reasoning: between ``<think>`` and ``</think>``, or the tags of other names.
+
+    Attributes:
+        is_open: whether the text is in reasoning that has no end yet.
+    """
+
+    __slots__ = ("_closing", "_held", "_is_over", "is_open")
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self._closing = _CLOSING
+        self._held = ""
+        self._is_over = False
+
+    def feed(self, piece: str) -> str:
+        """The text that may be passed on: neither reasoning, nor what may be the beginning of its tag."""
+        if self._is_over:
+            return piece
+        text = self._held + piece
+        while True:
+            if self.is_open:
+                if (closing := self._closing.search(text)) is None:
+                    self._held = text[-LONGEST_TAG:]
+                    return ""
+                self.is_open = False
+                text = text[closing.end() :]
+            text = text.lstrip()
+            if (opening := _OPENING.match(text)) is None:
+                if any(f"<{name}>".startswith(text.lower()) for name in _NAMES):
+                    self._held = text
+                    return ""
+                self._held, self._is_over = "", True
+                return text
+            self.is_open = True
+            self._closing = re.compile(f"</{opening[1]}>", re.IGNORECASE | re.ASCII)
+            text = text[opening.end() :]
+
+    def finish(self) -> str:
+        """The text is complete: what was held back was no tag."""
+        held, self._held = self._held, ""
+        return "" if self.is_open else held
