@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dovetail import Engine
+from dovetail.joiner import MAX_REPLY
 from dovetail.models.protocol import Completion, Usage
 from dovetail.strategies.react_reply import ReactReply
 from dovetail.strategies.reasoning import Reasoning
@@ -145,6 +146,18 @@ async def test_a_turn_that_is_only_reasoning_is_told_so() -> None:
     model = ScriptedModel('<think>\nAction: length("draft")', "Action: Finish(none)")
     events = await run(model, strategy="react")
     assert (outputs(events), answers(events)) == ({}, ["none"])
+    assert "your reasoning came to no end" in model.asked[1][-1]["content"]
+
+
+async def test_a_turn_that_reasons_without_an_end_is_stopped_and_that_is_said() -> None:
+    async def endless() -> AsyncGenerator[str | Completion, None]:
+        yield "<think>"
+        for _ in range(2 * MAX_REPLY // 1_000):
+            yield "x" * 1_000
+
+    model = ScriptedModel(endless, "Action: Finish(none)")
+    events = await run(model, strategy="react")
+    assert (answers(events), codes(events)) == (["none"], ["long_reply"])
     assert "your reasoning came to no end" in model.asked[1][-1]["content"]
 
 

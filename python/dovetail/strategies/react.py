@@ -183,6 +183,12 @@ class _ReactTurn:
                         break
                 read += len(piece)
                 if stop.stopped or self._is_done() or read > MAX_REPLY:
+                    if read > MAX_REPLY and not self._is_done():
+                        self._note(
+                            "long_reply",
+                            f"{self.model} wrote {read:,} characters without coming to an end: it was stopped; "
+                            "have it reason less, or lower its max_tokens",
+                        )
                     await hear_last_words(pieces)
                     break
         if self.call.failure is None and not self._is_done():
@@ -199,7 +205,7 @@ class _ReactTurn:
             if reply.thought:
                 yield f"Thought: {reply.thought}\n"
             if reply.mended:
-                self._mend(reply.mended)
+                self._note("mended_action", f"{reply.mended}: read as if it kept the form")
         if reply.kind == "answer":
             self._conclude(action, is_over=is_over)
         elif self._must_answer:
@@ -215,13 +221,13 @@ class _ReactTurn:
         elif is_over and reply.thought:
             yield f"Thought: {reply.thought}\n"
 
-    def _mend(self, what: str) -> None:
+    def _note(self, code: str, message: str) -> None:
         self._books.record(
             "plan_diagnosed",
             plan=self._number,
             severity=Severity.SEVERITY_HINT,
-            code="mended_action",
-            message=f"{what}: read as if it kept the form",
+            code=code,
+            message=message,
         )
 
     def _conclude(self, text: str, *, is_over: bool) -> None:
