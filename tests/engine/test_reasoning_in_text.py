@@ -178,8 +178,8 @@ def test_an_action_is_read_behind_reasoning_however_it_is_cut(before: str, size:
     assert (reply.kind, reply.thought, action) == ("call", "so", 'length("</think>")')
 
 
-@pytest.mark.parametrize("text", ["", "<", " <thin", "<thinker>", "a <think>", "< think>", "</think>"])
+@pytest.mark.parametrize("text", ["", "<", " <thin", " " * 2_000, "<thinker>", "a <think>", "< think>", "</think>"])
 def test_text_that_begins_with_no_reasoning_is_passed_on(text: str) -> None:
     reasoning = Reasoning()
-    assert "".join(map(reasoning.feed, text)) + reasoning.finish() == text.lstrip()
+    assert "".join(map(reasoning.feed, text)) + reasoning.finish() == text
     assert not reasoning.is_open

@@ -352,3 +352,14 @@ async def test_a_model_that_fails_at_once_fails_the_run() -> None:
     async with asyncio.timeout(PATIENCE), Engine([length], CallingModel(), strategy="tool-calls") as engine:
         with pytest.raises(RunFailedError, match="no further turn"):
             await engine.start("why?").answer()
+
+
+async def test_what_a_model_reasons_in_its_text_is_neither_thought_nor_answer() -> None:
+    model = CallingModel(
+        ["<thi", "nk>\nI call it.</think>", "\n\n", ToolRequest("a", "length", '{"text": "real"}')],
+        ["<think>4, then", ".</think>\n\nIt is", " 4."],
+    )
+    events = await calling(model)
+    assert facts(events, "run_answered")[0].answer == "It is 4."
+    assert "".join(fact.text for fact in facts(events, "answer_text")) == "It is 4."
+    assert not facts(events, "thought_written")

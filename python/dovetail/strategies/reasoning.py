@@ -10,6 +10,8 @@ __all__ = ["LONGEST_TAG", "Reasoning", "closing_tag"]
 _NAMES: Final = ("think", "thinking", "reasoning")
 _OPENING: Final = re.compile(rf"<({'|'.join(_NAMES)})>", re.IGNORECASE | re.ASCII)
 _CLOSING: Final = re.compile(rf"</(?:{'|'.join(_NAMES)})>", re.IGNORECASE | re.ASCII)
+# Behind more space no reasoning begins: it bounds what is held back.
+_MOST_SPACE: Final = 1_000
 LONGEST_TAG: Final = max(map(len, _NAMES)) + 3
 """How many characters a tag may have."""
 
@@ -27,12 +29,13 @@ class Reasoning:
         is_open: whether the text is in reasoning that has no end yet.
     """
 
-    __slots__ = ("_closing", "_held", "_is_over", "is_open")
+    __slots__ = ("_closing", "_had_some", "_held", "_is_over", "is_open")
 
     def __init__(self) -> None:
         self.is_open = False
         self._closing = _CLOSING
         self._held = ""
+        self._had_some = False
         self._is_over = False
 
     def feed(self, piece: str) -> str:
@@ -46,17 +49,20 @@ class Reasoning:
                     self._held = text[-LONGEST_TAG:]
                     return ""
                 self.is_open = False
+                self._had_some = True
                 text = text[closing.end() :]
-            text = text.lstrip()
-            if (opening := _OPENING.match(text)) is None:
-                if any(f"<{name}>".startswith(text.lower()) for name in _NAMES):
+            if self._had_some:
+                text = text.lstrip()
+            begun = text.lstrip()
+            if (opening := _OPENING.match(begun)) is None:
+                if len(text) < _MOST_SPACE and any(f"<{name}>".startswith(begun.lower()) for name in _NAMES):
                     self._held = text
                     return ""
                 self._held, self._is_over = "", True
                 return text
             self.is_open = True
             self._closing = re.compile(f"</{opening[1]}>", re.IGNORECASE | re.ASCII)
-            text = text[opening.end() :]
+            text = begun[opening.end() :]
 
     def finish(self) -> str:
         """The text is complete: what was held back was no tag."""

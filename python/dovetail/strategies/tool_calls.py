@@ -14,6 +14,7 @@ from dovetail.joiner_prompt import MUST_ANSWER
 from dovetail.models import tool_calling_model
 from dovetail.observations import bounded_line, cut_middle, observed
 from dovetail.strategies.joining import Joining
+from dovetail.strategies.reasoning import Reasoning
 from dovetail.strategies.turns import MOST_ERROR, MOST_OBSERVED, MOST_SAID, Repetitions, Turns, opening
 from dovetail.v1 import Purpose, Severity
 
@@ -114,6 +115,7 @@ class _ToolCallTurn:
         self._max_tokens = max_tokens
         self._number = means.execution.plan.number + 1
         self._text: list[str] = []
+        self._reasoning = Reasoning()
         # The beginning of the answer, as long as it may be that of a call; None once it is none.
         self._unsaid: str | None = ""
         # What was requested, and the task that it became, or why it became none.
@@ -132,16 +134,18 @@ class _ToolCallTurn:
         async with aclosing(asked) as items:
             async for item in items:
                 if isinstance(item, str):
-                    self._hear(item)
+                    self._hear(self._reasoning.feed(item))
                     size += len(item)
                     if size > MAX_REPLY:
                         break
                     continue
+                self._hear(self._reasoning.finish())
                 if line := self._thought(thought):
                     yield line
                 thought = len(self._text)
                 if line := self._request(item):
                     yield line
+        self._hear(self._reasoning.finish())
         if self._requests:
             if line := self._thought(thought):
                 yield line
@@ -156,6 +160,8 @@ class _ToolCallTurn:
 
     def _hear(self, text: str) -> None:
         """A piece of text: of the answer, unless a request follows; then it was a thought."""
+        if not text:
+            return
         self._text.append(text)
         if self._requests:
             return
