@@ -16,7 +16,7 @@ mod responses;
 mod tests;
 
 use memchr::{memchr, memchr2};
-use serde_json::Value;
+use serde::de::IgnoredAny;
 
 pub use self::calls::ToolCall;
 use self::calls::ToolCalls;
@@ -51,6 +51,14 @@ enum Body {
     Whole,
 }
 
+/// What an event is called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Name {
+    #[default]
+    Other,
+    Error,
+}
+
 /// Takes the bytes of a response and gives its text. Never panics; what cannot be read is an [`error`](Self::error).
 #[derive(Debug, Default)]
 pub struct SseDecoder {
@@ -61,6 +69,8 @@ pub struct SseDecoder {
     line: Vec<u8>,
     /// The event's data so far: its lines, each with a line feed.
     data: Vec<u8>,
+    /// What the event is called so far.
+    name: Name,
     after_cr: bool,
     /// Whether any line was one that an event stream has.
     is_stream: bool,
@@ -253,6 +263,15 @@ impl SseDecoder {
         if field == b"data" {
             self.data.extend_from_slice(value.strip_prefix(b" ").unwrap_or(value));
             self.data.push(b'\n');
+        } else if field == b"event" {
+            self.name = if value.trim_ascii() == b"error" { Name::Error } else { Name::Other };
+        } else if field == b"error" && is_object(value) {
+            // llama.cpp once named the line itself so.
+            self.is_stream = true;
+            self.dispatch(false, text);
+            if !self.is_over() {
+                self.take_error_event(value);
+            }
         } else if !self.is_stream && self.opening.is_none() {
             self.opening = Some(excerpt(line));
         }
@@ -261,9 +280,11 @@ impl SseDecoder {
     /// The event is complete, or (`is_last`) the bytes are.
     fn dispatch(&mut self, is_last: bool, text: &mut String) {
         let mut data = std::mem::take(&mut self.data);
+        let is_error = std::mem::take(&mut self.name) == Name::Error;
         match data.trim_ascii() {
             b"" => {}
             b"[DONE]" => self.end(),
+            event if is_error && !(is_last && event[0] == b'{' && !is_object(event)) => self.take_error_event(event),
             event => match self.take_json(event, text) {
                 Ok(_) => {}
                 // As WHATWG has it, an event without its end does not count.
@@ -299,11 +320,6 @@ impl SseDecoder {
         }
     }
 
-    fn take_error(&mut self, error: &Value) {
-        self.error = Some(chunk::error_message(error));
-        self.error_status = Some(chunk::error_status(error));
-    }
-
     fn refuse(&mut self, problem: &serde_json::Error, bytes: &[u8]) {
         self.error = Some(format!("malformed JSON ({problem}): {}", excerpt(bytes)));
     }
@@ -313,6 +329,10 @@ impl SseDecoder {
         self.line = Vec::new();
         self.data = Vec::new();
     }
+}
+
+fn is_object(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().first() == Some(&b'{') && serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
 }
 
 fn excerpt(bytes: &[u8]) -> String {

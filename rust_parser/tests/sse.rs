@@ -58,10 +58,12 @@ fn stream(contents: &[String], end: &str, with_bom: bool, last: &str) -> Vec<u8>
     text.replace('\n', end).into_bytes()
 }
 
-const ENDS: [&str; 5] = [
+const ENDS: [&str; 7] = [
     "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n\
      data: {\"choices\":[],\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":34}}\n\ndata: [DONE]\n\n",
     "data: {\"error\":{\"message\":\"überlastet\",\"code\":503}}\n\n",
+    "event: error\ndata: {\"message\":\"überlastet\"}\n\n",
+    "error: {\"message\":\"überlastet\",\"code\":503}\n\n",
     "data: {\"choices\":[{\"delta\":{\"content\":\"cut",
     "data: {oh no}\n\n",
     "data: [DONE]",

@@ -64,6 +64,38 @@ async def test_a_usage_that_came_with_the_end_is_not_waited_for_again() -> None:
         assert time.monotonic() - began < 1.5
 
 
+async def test_a_refusal_is_what_the_model_says() -> None:
+    refusal = [{"role": "assistant", "content": "", "refusal": None}, {"refusal": "I cannot"}, {"refusal": " help."}]
+    said = [sse({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}) for delta in refusal]
+    script = Script([*said, chunk(finish_reason="stop"), usage_chunk(11, 7), DONE])
+    async with serve(script) as server, closing(OpenAIModel("m", base_url=server.base_url)) as model:
+        assert await ask(model) == ("I cannot help.", Completion("stop", Usage(11, 7)))
+
+
+async def test_of_several_choices_only_the_first_is_said() -> None:
+    def other(content: str | None, finish_reason: str | None = None) -> dict[str, Any]:
+        return {"index": 1, "delta": {"content": content}, "finish_reason": finish_reason}
+
+    both = {"choices": [other("no"), {"index": 0, "delta": {"content": "y"}, "finish_reason": None}]}
+    body = [sse(both), sse({"choices": [other(None, "length")]}), chunk("es"), chunk(finish_reason="stop"), DONE]
+    async with serve(Script(body)) as server, closing(OpenAIModel("m", base_url=server.base_url)) as model:
+        assert await ask(model) == ("yes", Completion("stop", None))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'event: error\ndata: {"message": "out of memory"}\n\n',
+        b"event: error\ndata: out of memory\n\n",
+        b'error: {"code": 500, "message": "out of memory", "type": "server_error"}\n\n',
+    ],
+)
+async def test_an_error_behind_the_text_is_told_in_its_words_however_its_event_is_written(event: bytes) -> None:
+    raised = await told(Script([chunk("half"), event]), text="half")
+    assert raised.reason == UNAVAILABLE
+    assert "(status 500): out of memory" in str(raised)
+
+
 async def test_an_error_for_a_finish_reason_is_a_failure() -> None:
     raised = await told(Script([chunk("half"), chunk(finish_reason="error"), DONE]), text="half")
     assert raised.reason == UNAVAILABLE

@@ -28,10 +28,11 @@ pub(super) struct Chunk<'a> {
 /// A piece of a stream (`delta`), a whole response (`message`), or either of the legacy kind (`text`).
 #[derive(Deserialize)]
 pub(super) struct Choice<'a> {
+    index: Option<Value>,
     #[serde(borrow)]
-    delta: Option<Content<'a>>,
+    delta: Option<Message<'a>>,
     #[serde(borrow)]
-    message: Option<Content<'a>>,
+    message: Option<Message<'a>>,
     #[serde(borrow)]
     text: Option<Text<'a>>,
     finish_reason: Option<String>,
@@ -40,27 +41,35 @@ pub(super) struct Choice<'a> {
 /// What is read of a choice.
 pub(super) struct Parts<'a> {
     pub(super) text: Option<Text<'a>>,
+    pub(super) refusal: Option<Text<'a>>,
     pub(super) calls: Vec<Call<'a>>,
     pub(super) finish_reason: Option<String>,
 }
 
 impl<'a> Choice<'a> {
+    /// Whether it is the one that was asked for; the others are of answers beside it.
+    fn is_first(&self) -> bool {
+        self.index.as_ref().and_then(Value::as_u64).is_none_or(|index| index == 0)
+    }
+
     pub(super) fn into_parts(self) -> Parts<'a> {
-        let mut content = self.delta.unwrap_or_default();
-        let message = self.message.unwrap_or_default();
-        content.content = content.content.or(message.content);
+        let delta = self.delta.unwrap_or_default();
+        let whole = self.message.unwrap_or_default();
         Parts {
-            text: content.content.or(self.text),
-            calls: content.tool_calls.or(message.tool_calls).unwrap_or_default(),
+            text: delta.content.or(whole.content).or(self.text),
+            refusal: delta.refusal.or(whole.refusal),
+            calls: delta.tool_calls.or(whole.tool_calls).unwrap_or_default(),
             finish_reason: self.finish_reason.filter(|reason| !reason.is_empty()),
         }
     }
 }
 
 #[derive(Default, Deserialize)]
-struct Content<'a> {
+struct Message<'a> {
     #[serde(borrow)]
     content: Option<Text<'a>>,
+    #[serde(borrow)]
+    refusal: Option<Text<'a>>,
     #[serde(borrow)]
     tool_calls: Option<Vec<Call<'a>>>,
 }
@@ -116,7 +125,7 @@ struct Part<'a> {
     text: Option<Text<'a>>,
 }
 
-/// The first of a list of choices; only one is ever asked for.
+/// The first of a list of choices, by its index where it has one; only one is ever asked for.
 pub(super) struct Choices<'a> {
     pub(super) first: Option<Choice<'a>>,
 }
@@ -130,7 +139,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
                 formatter.write_str("a list of choices")
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Choices<'de>, A::Error> {
-                let first = list.next_element()?;
+                let mut first: Option<Choice> = list.next_element()?;
+                while first.as_ref().is_some_and(|choice| !choice.is_first()) {
+                    first = list.next_element()?;
+                }
                 while list.next_element::<IgnoredAny>()?.is_some() {}
                 Ok(Choices { first })
             }

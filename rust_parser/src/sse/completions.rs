@@ -33,7 +33,7 @@ impl SseDecoder {
     }
 
     fn take_choice(&mut self, parts: Parts, text: &mut String) {
-        if let Some(piece) = parts.text {
+        for piece in [parts.text, parts.refusal].into_iter().flatten() {
             self.push_text(None, &piece.0, text);
         }
         for call in parts.calls {
@@ -69,6 +69,18 @@ impl SseDecoder {
             text.push('\n');
         }
         text.push_str(&String::from_utf8_lossy(piece));
+    }
+
+    /// Takes what an event says that is called an error: an object, with its error in it or bare, or the words alone.
+    pub(super) fn take_error_event(&mut self, data: &[u8]) {
+        let said = serde_json::from_slice(data).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(data)));
+        let inner = said.get("error").filter(|error| chunk::is_error(error));
+        self.take_error(inner.unwrap_or(&said));
+    }
+
+    pub(super) fn take_error(&mut self, error: &Value) {
+        self.error = Some(chunk::error_message(error));
+        self.error_status = Some(chunk::error_status(error));
     }
 
     pub(super) fn refuse_calls(&mut self, grown: Result<(), TooLarge>) {

@@ -1,5 +1,7 @@
 //! What the decoder makes of each kind of body, whole.
 
+use serde_json::Value;
+
 use super::*;
 
 fn decode(bytes: &[u8]) -> (String, SseDecoder) {
@@ -91,6 +93,75 @@ fn an_error_object_has_its_message_and_its_status() {
             assert!(!decoder.done());
         }
     }
+}
+
+#[test]
+fn an_event_that_is_called_an_error_is_one_whatever_it_holds() {
+    for (event, message, status) in [
+        ("event: error\ndata: {\"message\": \"out of memory\"}", "out of memory", 500),
+        ("event: error\ndata: {\"error\": {\"message\": \"slow down\", \"code\": 429}}", "slow down", 429),
+        ("event: error\ndata: {\"error\": null, \"message\": \"m\", \"code\": 400}", "m", 400),
+        ("data: \"it broke\"\nevent:error", "it broke", 500),
+        ("event: error\ndata: it broke\ndata: twice", "it broke\ntwice", 500),
+        ("error: {\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}", "Loading model", 503),
+        ("error:{\"error\":{\"message\":\"m\"}}", "m", 500),
+    ] {
+        for end in ["\n\n", "\n", ""] {
+            let after = if end == "\n\n" { "data: [DONE]\n\n" } else { "" };
+            let bytes = format!("{}{event}{end}{after}", chunk("before"));
+            let (text, decoder) = decode(bytes.as_bytes());
+            assert_eq!((text.as_str(), decoder.done()), ("before", false), "{bytes}");
+            assert_eq!((decoder.error(), decoder.error_status()), (Some(message), Some(status)), "{bytes}");
+        }
+    }
+    let (text, decoder) =
+        decode(b"data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\nerror: {\"message\":\"m\"}\n\n");
+    assert_eq!((text.as_str(), decoder.error()), ("x", Some("m")));
+}
+
+#[test]
+fn what_is_called_an_error_and_says_none_is_passed_over() {
+    for event in
+        ["event: error\n\n", "event: error\ndata:\n\n", "error: none\n\n", "error\n\n", "event: error\n\nevent: x\n"]
+    {
+        let (text, decoder) = decode(format!("{}{event}{}data: [DONE]\n\n", chunk("a"), chunk("b")).as_bytes());
+        assert_eq!((text.as_str(), decoder.error(), decoder.done()), ("ab", None, true), "{event}");
+    }
+    for cut in ["event: error\ndata: {\"mess", "error: {\"mess"] {
+        let (_, decoder) = decode(format!("{}{cut}", chunk("a")).as_bytes());
+        assert_eq!((decoder.error(), decoder.done()), (None, false), "{cut}");
+    }
+}
+
+#[test]
+fn a_refusal_is_text() {
+    let (text, decoder) = decode(&events(&[
+        r#"{"choices":[{"delta":{"role":"assistant","content":"","refusal":null}}]}"#,
+        r#"{"choices":[{"delta":{"refusal":"I cannot"}}]}"#,
+        r#"{"choices":[{"delta":{"refusal":" do that."},"finish_reason":"stop"}]}"#,
+        "[DONE]",
+    ]));
+    assert_eq!((text.as_str(), decoder.finish_reason(), decoder.error()), ("I cannot do that.", Some("stop"), None));
+    let whole = br#"{"choices":[{"message":{"content":null,"refusal":"No."},"finish_reason":"stop"}]}"#;
+    assert_eq!(decode(whole).0, "No.");
+}
+
+#[test]
+fn of_several_choices_only_the_first_is_read() {
+    let (text, decoder) = decode(&events(&[
+        r#"{"choices":[{"index":1,"delta":{"content":"B"}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"a"}}]}"#,
+        r#"{"choices":[{"index":1,"delta":{"content":"B","refusal":"B"}},{"index":0,"delta":{"content":"b"}}]}"#,
+        r#"{"choices":[{"index":1,"delta":{"tool_calls":[{"index":0,"id":"x","function":{"name":"f"}}]},"finish_reason":"length"}]}"#,
+        r#"{"choices":[{"delta":{"content":"c"}},{"delta":{"content":"B"}}]}"#,
+        r#"{"choices":[{"index":null,"delta":{"content":"d"},"finish_reason":"stop"}]}"#,
+        r#"{"choices":[{"index":2,"delta":{},"finish_reason":"length"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#,
+        "[DONE]",
+    ]));
+    assert_eq!((text.as_str(), decoder.finish_reason(), decoder.error()), ("abcd", Some("stop"), None));
+    assert_eq!((calls(&decoder), decoder.usage().map(|usage| usage.completion)), (vec![], Some(2)));
+    let whole = br#"{"choices":[{"index":1,"message":{"content":"B"}},{"index":0,"message":{"content":"a"}}]}"#;
+    assert_eq!(decode(whole).0, "a");
 }
 
 fn events(list: &[&str]) -> Vec<u8> {
