@@ -98,7 +98,7 @@ def flat(tasks: int) -> str:
 
 def flat_json(tasks: int) -> str:
     """The same plan in JSON."""
-    listed = ({"id": one, "tool": "search", "arguments": {"query": f"mountain {one}"}} for one in range(1, tasks + 1))
+    listed = ({"tool": "search", "id": one, "arguments": {"query": f"mountain {one}"}} for one in range(1, tasks + 1))
     return json.dumps({"thought": None, "tasks": list(listed), "join": None})
 
 

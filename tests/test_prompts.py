@@ -237,7 +237,7 @@ def test_a_template_that_teaches_lines_is_followed_by_what_a_plan_in_json_is(tmp
     lines = prompt.messages("q?", TOOLS, [lesson], notes="Be brief.")
     in_json = prompt.messages("q?", TOOLS, [lesson], form="json", notes="Be brief.")
     told = in_json[0]["content"].removeprefix(lines[0]["content"])
-    assert told.startswith('\n\nThe plan is JSON: {"tasks": [{"id": 1, "tool": "name", ')
+    assert told.startswith('\n\nThe plan is JSON: {"tasks": [{"tool": "name", "id": 1, ')
     assert told in "\n\n" + planner_messages("q?", TOOLS, form="json")[0]["content"].partition("calls. ")[2]
     assert (lines[2]["content"], in_json[2]["content"]) == (
         '1. search("a")\n2. join()<END_OF_PLAN>',

@@ -34,7 +34,7 @@ Each line is one call: ID. tool(arguments)
 IDs count up from 1. $1 stands for the output of task 1 in any later task. Calls that do not need each other run at \
 the same time. The last line is join($N) if the output of task N is the answer, else join()."""
 _IN_JSON: Final = """\
-The plan is JSON: {"tasks": [{"id": 1, "tool": "name", "arguments": {"argument": value}}, …], "join": N}
+The plan is JSON: {"tasks": [{"tool": "name", "id": 1, "arguments": {"argument": value}}, …], "join": N}
 IDs count up from 1. "$1" stands for the output of task 1 in any later task. Calls that do not need each other run at \
 the same time. An optional argument that is not needed is null. "join" is N if the output of task N is the answer, \
 else null."""

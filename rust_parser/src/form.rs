@@ -121,8 +121,8 @@ fn write_task(tools: &ToolSet, task: &KeptTask, complete: bool) -> Result<Writte
     let Some(tool) = tools.at(task.tool) else { return Err(refuse("its tool is gone".to_owned())) };
     let arguments = tool.complete(task.arguments.clone(), complete);
     Ok(Written::object(vec![
-        ("id", Written::Scalar(Value::from(task.id))),
         ("tool", Written::Scalar(Value::from(tool.name.clone()))),
+        ("id", Written::Scalar(Value::from(task.id))),
         ("arguments", write_value(Template::Object(arguments)).map_err(refuse)?),
     ]))
 }

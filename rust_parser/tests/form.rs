@@ -148,15 +148,15 @@ fn a_plan_is_written_on_one_line_in_the_order_in_which_it_is_read() {
         plan_in_json(&TOOLS, lines, "", true).unwrap(),
         concat!(
             "{\"thought\": \"both\\nheights\", \"tasks\": [",
-            "{\"id\": 1, \"tool\": \"search\", \"arguments\": {\"query\": \"Everest\", \"limit\": 2}}, ",
-            "{\"id\": 2, \"tool\": \"math\", \"arguments\": {\"problem\": \"$1.height * 2\", \"context\": [\"$1\"]}}",
+            "{\"tool\": \"search\", \"id\": 1, \"arguments\": {\"query\": \"Everest\", \"limit\": 2}}, ",
+            "{\"tool\": \"math\", \"id\": 2, \"arguments\": {\"problem\": \"$1.height * 2\", \"context\": [\"$1\"]}}",
             "], \"join\": 2}"
         )
     );
     assert!(plan_in_json(&TOOLS, lines, "", false).unwrap().starts_with("{\"tasks\": ["));
     assert_eq!(
         plan_in_json(&TOOLS, "1. now()\n2. join()<END_OF_PLAN>", "", true).unwrap(),
-        "{\"tasks\": [{\"id\": 1, \"tool\": \"now\", \"arguments\": {}}], \"join\": null}"
+        "{\"tasks\": [{\"tool\": \"now\", \"id\": 1, \"arguments\": {}}], \"join\": null}"
     );
     let part = plan_in_json(&TOOLS, "1. now()\n2. join($1.year)", "", true).unwrap();
     assert!(part.ends_with("\"join\": \"$1.year\"}"), "{part}");
@@ -212,7 +212,7 @@ fn ids_go_on_from_an_earlier_plan() {
     let written = plan_in_json(&TOOLS, "3. store($2)\n4. join($1)", earlier, true).unwrap();
     assert_eq!(
         written,
-        "{\"tasks\": [{\"id\": 3, \"tool\": \"store\", \"arguments\": {\"value\": \"$2\"}}], \"join\": 1}"
+        "{\"tasks\": [{\"tool\": \"store\", \"id\": 3, \"arguments\": {\"value\": \"$2\"}}], \"join\": 1}"
     );
 }
 

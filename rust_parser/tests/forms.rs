@@ -91,7 +91,9 @@ fn as_json(tasks: &[(u32, Task)], join: Option<u32>, pretty: bool) -> String {
         let arguments: Vec<_> =
             task.arguments.iter().map(|(name, value)| format!("{}: {value}", Value::from(name.as_str()))).collect();
         let separator = if pretty { ",\n      " } else { "," };
-        format!("{{\"id\":{id},\"tool\":{},\"arguments\":{{{}}}}}", json!(task.tool), arguments.join(separator))
+        let (id, tool, arguments) = (format!("\"id\":{id}"), json!(task.tool), arguments.join(separator));
+        let (first, second) = if pretty { (id, format!("\"tool\":{tool}")) } else { (format!("\"tool\":{tool}"), id) };
+        format!("{{{first},{second},\"arguments\":{{{arguments}}}}}")
     };
     let tasks: Vec<_> = tasks.iter().map(task).collect();
     let (open, separator) = if pretty { ("{\n  \"tasks\" : [\n    ", ",\n    ") } else { ("{\"tasks\":[", ",") };

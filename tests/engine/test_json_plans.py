@@ -66,7 +66,7 @@ class HeldToSchemas(ScriptedModel):
 
 
 def task(task_id: int, name: str, **arguments: object) -> dict[str, object]:
-    return {"id": task_id, "tool": name, "arguments": arguments}
+    return {"tool": name, "id": task_id, "arguments": arguments}
 
 
 def json_plan(*tasks: dict[str, object], join: int | None = None) -> str:
@@ -118,8 +118,8 @@ async def test_a_task_of_a_json_plan_that_cannot_be_called_is_written_again_alon
         events = [event async for event in engine.start("why?").events()]
     assert facts(events, "run_answered")[0].answer == "6"
     told = model.asked[1][-1]["content"]
-    assert '\n{"id": 2, "tool": "double", "arguments": {"nummer": 5}} (' in told
-    assert '\n{"id": 3, "tool": "double", "arguments": {"number": "$2"}} (it needs one that was not made)\n' in told
+    assert '\n{"tool": "double", "id": 2, "arguments": {"nummer": 5}} (' in told
+    assert '\n{"tool": "double", "id": 3, "arguments": {"number": "$2"}} (it needs one that was not made)\n' in told
     assert "corrected, and the join. IDs continue at" in told
     assert told.endswith('use their outputs as "$N".')
     assert outputs(events) == {1: "3", 4: "6"}

@@ -101,8 +101,8 @@ def test_a_plan_in_json_goes_on_from_earlier_tasks() -> None:
     assert json.loads(_core.plan_in_json(core, plan, earlier=earlier)) == {
         "thought": "both are known",
         "tasks": [
-            {"id": 3, "tool": "ratio", "arguments": {"a": "$1", "b": "$2.height"}},
-            {"id": 4, "tool": "search", "arguments": {"query": "$$5 of $3", "limit": None}},
+            {"tool": "ratio", "id": 3, "arguments": {"a": "$1", "b": "$2.height"}},
+            {"tool": "search", "id": 4, "arguments": {"query": "$$5 of $3", "limit": None}},
         ],
         "join": 3,
     }

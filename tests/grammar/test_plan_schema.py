@@ -16,6 +16,7 @@ from dovetail.grammar.plan_schema import plan_schema
 from dovetail.grammar.shape import Array, Mapping, Record, Shape, Union
 from dovetail.grammar.signature import signature
 from dovetail.grammar.terms import Terms
+from dovetail.models.provider_schema import with_unlike_first_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +41,7 @@ def _takes(tools: list[dict[str, Any]], plan: Any, **options: Any) -> bool:
 
 
 def _plan(*calls: tuple[str, dict[str, Any]], join: int | None = None) -> dict[str, Any]:
-    tasks = [{"id": index, "tool": name, "arguments": given} for index, (name, given) in enumerate(calls, 1)]
+    tasks = [{"tool": name, "id": index, "arguments": given} for index, (name, given) in enumerate(calls, 1)]
     return {"tasks": tasks, "join": join}
 
 
@@ -55,8 +56,16 @@ def _schemas_in(schema: Any) -> Iterator[dict[str, Any]]:
 def test_a_plan_has_its_keys_in_the_order_in_which_it_is_read() -> None:
     schema = _schema([LOOKUP], thought=True)
     assert list(schema["properties"]) == ["thought", "tasks", "join"]
-    assert list(schema["properties"]["tasks"]["items"]["properties"]) == ["id", "tool", "arguments"]
+    assert list(schema["properties"]["tasks"]["items"]["properties"]) == ["tool", "id", "arguments"]
     assert list(_schema([LOOKUP])["properties"]) == ["tasks", "join"]
+
+
+def test_tasks_are_told_apart_by_their_first_key_in_what_every_provider_is_sent() -> None:
+    schema = _schema([LOOKUP, RATIO])
+    assert json.dumps(with_unlike_first_keys(schema)) == json.dumps(schema)
+    written = json.loads(_core.plan_in_json(_core.ToolSet(json.dumps([RATIO])), "1. ratio(1, 2)\n2. join($1)"))
+    [shown] = written["tasks"]
+    assert [list(task["properties"]) for task in schema["properties"]["tasks"]["items"]["anyOf"]] == [list(shown)] * 2
 
 
 def test_tools_arguments_and_types_are_fixed() -> None:
@@ -82,7 +91,7 @@ def test_ids_lie_within_the_bounds_of_the_plan() -> None:
     assert _takes([RATIO], _plan(call, call, join=2), max_tasks=2)
     assert not _takes([RATIO], _plan(call, call, join=3), max_tasks=2)
     assert not _takes([RATIO], _plan(call), first_id=2)
-    assert not _takes([RATIO], {"tasks": [{"id": 123456, "tool": "ratio", "arguments": call[1]}], "join": None})
+    assert not _takes([RATIO], {"tasks": [{"tool": "ratio", "id": 123456, "arguments": call[1]}], "join": None})
 
 
 def test_a_reference_is_a_string_where_an_output_can_fit() -> None:
@@ -173,7 +182,7 @@ def _check(
             items = plan_schema(alone, Terms())["properties"]["tasks"]["items"]
             for _ in range(max(1, times // len(read))):
                 arguments = _drawn(items["properties"]["arguments"], source)
-                task = {"id": 1, "tool": one.name, "arguments": arguments}
+                task = {"tool": one.name, "id": 1, "arguments": arguments}
                 steps = _core.Machine(core).feed(json.dumps({"tasks": [task], "join": None}))
                 assert [type(step) for step in steps] == [_core.Planned, _core.Ready, _core.Closed], steps
 

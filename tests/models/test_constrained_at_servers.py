@@ -153,7 +153,7 @@ async def test_a_server_that_refuses_inside_of_its_stream_is_asked_in_the_next_n
 async def test_a_plan_is_held_to_a_schema_where_a_provider_takes_nothing_else_and_runs_while_it_is_written(
     provider: str,
 ) -> None:
-    tasks = [{"id": 1, "tool": "look", "arguments": {"what": "the height of Everest"}}]
+    tasks = [{"tool": "look", "id": 1, "arguments": {"what": "the height of Everest"}}]
     first = json.dumps({"tasks": tasks})[:-2]  # the list of tasks and the plan are still open
     rest = asyncio.Event()
 

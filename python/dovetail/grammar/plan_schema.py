@@ -1,6 +1,6 @@
 """The JSON schema of plans, for providers that take nothing else, in the subset that OpenAI's strict mode takes.
 
-``{"thought": "…", "tasks": [{"id": 1, "tool": "search", "arguments": {"query": "…"}}], "join": 1}``. Every property is
+``{"thought": "…", "tasks": [{"tool": "search", "id": 1, "arguments": {"query": "…"}}], "join": 1}``. Every property is
 required and no other allowed; an optional argument that is not wanted is null. References are strings.
 """
 
@@ -76,7 +76,8 @@ def plan_schema(tools: Sequence[Signature], terms: Terms, *, patterns: bool = Tr
 
 
 def _task(ids: _Schema, tool: str, arguments: _Schema) -> _Schema:
-    return _object({"id": ids, "tool": {"type": "string", "enum": [tool]}, "arguments": arguments})
+    # What tells alternatives apart leads: OpenAI and Azure have refused those whose first keys are the same.
+    return _object({"tool": {"type": "string", "enum": [tool]}, "id": ids, "arguments": arguments})
 
 
 def _object(properties: _Schema) -> _Schema:
