@@ -1,6 +1,7 @@
 //! Reads the arguments of a call from its tokens: Python and JSON literals, names, and references.
 
 mod json;
+mod number;
 mod string;
 
 use serde_json::{Map, Value};
@@ -68,7 +69,8 @@ struct Member {
     key: String,
     value: Template,
     offset: usize,
-    value_offset: usize,
+    /// Where the value begins.
+    first: Option<Token>,
     /// The task that the value, a string, names though there is none.
     names_no_task: Option<TaskId>,
 }
@@ -120,9 +122,12 @@ impl<F: Fn(TaskId) -> bool> Reader<'_, F> {
 
     fn arguments(&mut self) -> Read<Vec<Argument>> {
         let mut arguments = Vec::new();
+        let mut numbers = Vec::new();
         while let Some(token) = self.peek() {
             let name = self.name(token);
+            let first = self.peek();
             let value = self.value(0)?;
+            numbers.extend(self.plain_number(first, &value).map(|number| (arguments.len(), number)));
             arguments.push(Argument { name, value, offset: token.start });
             match self.peek() {
                 None => break,
@@ -130,6 +135,7 @@ impl<F: Fn(TaskId) -> bool> Reader<'_, F> {
                 Some(token) => return self.unexpected(token, "a comma or the closing parenthesis"),
             }
         }
+        self.mend_numbers(&mut arguments, numbers);
         Ok(arguments)
     }
 
@@ -214,9 +220,8 @@ impl<F: Fn(TaskId) -> bool> Reader<'_, F> {
             self.expect_colon(&key)?;
             let first = self.peek();
             let names_no_task = first.and_then(|token| self.names_no_task(token));
-            let value_offset = first.map_or(offset, |token| token.start);
             let value = self.value(depth)?;
-            members.push(Member { key, value, offset, value_offset, names_no_task });
+            members.push(Member { key, value, offset, first, names_no_task });
             if !self.take_if(Kind::Comma) {
                 if self.closes(b'}')? {
                     return Ok(members);

@@ -176,6 +176,8 @@ codes! {
         TrailingText = "trailing_text",
         /// A closing tag of reasoning that nothing opened: what stands before it was reasoning.
         UnopenedReasoning = "unopened_reasoning",
+        /// A number where only a string fits; it is read as one.
+        UnquotedNumber = "unquoted_number",
         /// Text without quotes as the only argument.
         UnquotedText = "unquoted_text",
     }

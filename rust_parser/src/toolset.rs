@@ -242,6 +242,12 @@ impl Tool {
         }
     }
 
+    /// Whether a parameter can be given a string, and but for null nothing else.
+    pub(crate) fn takes_only_text(&self, parameter: &str) -> bool {
+        let place = self.schema.get("properties").and_then(|properties| properties.get(parameter));
+        place.is_some_and(|place| self.strings(place, 0) == Strings::Only)
+    }
+
     /// Whether a parameter, or the first where none is named, can be given a string.
     pub(crate) fn takes_text(&self, parameter: Option<&str>) -> bool {
         let properties = self.schema.get("properties").and_then(Value::as_object);

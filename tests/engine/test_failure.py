@@ -200,7 +200,7 @@ async def test_an_error_that_cannot_be_shown_is_a_failure_all_the_same() -> None
 
 async def test_invalid_tasks_fail_and_the_rest_of_the_plan_runs() -> None:
     model = ScriptedModel(
-        plan("1. nosuch(1)", '2. echo("$1")', "3. echo(5)", '4. echo("a")', "5. join($4)"),
+        plan("1. nosuch(1)", '2. echo("$1")', "3. echo([5])", '4. echo("a")', "5. join($4)"),
     )
     events = await events_of([echo], model)
     assert failures(events) == {1: "INVALID", 3: "INVALID"}

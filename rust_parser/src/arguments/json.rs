@@ -136,15 +136,23 @@ impl<F: Fn(TaskId) -> bool> Reader<'_, F> {
     fn named_arguments(&mut self) -> Read<Vec<Argument>> {
         let mut unfit = None;
         let mut arguments = Vec::new();
+        let mut numbers = Vec::new();
         for member in self.members(0)? {
             if let Some(task_id) = member.names_no_task
                 && self.tool.is_some_and(|tool| tool.takes_no_text(&member.key))
             {
-                unfit = unfit.or(Some(unknown_reference(task_id, member.value_offset)));
+                let offset = member.first.map_or(member.offset, |token| token.start);
+                unfit = unfit.or(Some(unknown_reference(task_id, offset)));
             }
+            let number = self.plain_number(member.first, &member.value);
+            numbers.extend(number.map(|number| (arguments.len(), number)));
             arguments.push(Argument { name: Some(member.key), value: member.value, offset: member.offset });
         }
-        unfit.map_or(Ok(arguments), Err)
+        if let Some(unfit) = unfit {
+            return Err(unfit);
+        }
+        self.mend_numbers(&mut arguments, numbers);
+        Ok(arguments)
     }
 
     fn plan_member(&mut self, member: &mut ReadMember) -> Read<Template> {
