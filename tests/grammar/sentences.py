@@ -30,7 +30,11 @@ def _write(expression: Expression, rules: Rules, source: random.Random) -> str:
         case Choice(options):
             return _write(source.choice(options), rules, source)
         case Repeat(part, least, most):
-            times = most if source.random() < 0.02 else source.randint(least, min(most, least + 3))
+            if most is None:
+                # Where brackets hold what may hold brackets, there must be less than one of them on an average.
+                times = least + source.choice([0, 0, 0, 0, 1, 3])
+            else:
+                times = most if source.random() < 0.02 else source.randint(least, min(most, least + 3))
             return "".join(_write(part, rules, source) for _ in range(times))
 
 

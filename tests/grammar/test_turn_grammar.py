@@ -20,6 +20,7 @@ from dovetail.grammar import uncallable
 from dovetail.grammar.away import turn_grammar_away
 from dovetail.grammar.plan import callable_tools
 from dovetail.grammar.turn import TURN_DIALECTS, turn_grammar, turn_rules
+from dovetail.grammar.words import in_words
 from dovetail.models.local import LocalModel
 from dovetail.strategies.react_reply import ReactReply
 from dovetail.tools import Tool
@@ -191,6 +192,7 @@ def test_an_engine_tells_turns_from_what_is_none(action: str, is_turn: bool, dia
 def test_every_notation_of_a_turn_accepts_what_the_rules_say(name: str, dialect: GrammarDialect) -> None:
     tools = NASTY[name]
     grammar, rules = turn_grammar(tools, dialect=dialect, earlier_ids=[1, 4]), rules_of(tools, [1, 4])
+    rules = in_words(rules) if dialect == "ebnf" else rules
     for seed in range(4):
         text = sentence(rules, random.Random(seed))
         assert _takes(grammar, text), text

@@ -61,8 +61,10 @@ def _in_brackets(character: str) -> str:
     return f"\\x{ord(character):02X}" if character in _IN_BRACKETS else _coded(character)
 
 
-def times(least: int, most: int) -> str:
+def times(least: int, most: int | None) -> str:
     """How often something comes, as every notation has it."""
+    if most is None:
+        return "*" if least == 0 else "+" if least == 1 else f"{{{least},}}"
     if (least, most) == (0, 1):
         return "?"
     return f"{{{least}}}" if least == most else f"{{{least},{most}}}"

@@ -66,11 +66,11 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """A part from ``least`` to ``most`` times."""
+    """A part from ``least`` to ``most`` times; any number of times above that if it is None."""
 
     part: Expression
     least: int
-    most: int
+    most: int | None
 
 
 Expression: TypeAlias = Literal | Characters | Name | Series | Choice | Repeat

@@ -7,10 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from dovetail.errors import UsageError
-from dovetail.grammar.bnf import to_bnf
 from dovetail.grammar.compilation import fault_in
 from dovetail.grammar.digest import Kept, digests_of
-from dovetail.grammar.lark import to_lark
+from dovetail.grammar.notation import written
 from dovetail.grammar.obstacle import obstacle
 from dovetail.grammar.plan_rules import plan_rules
 from dovetail.grammar.plan_schema import plan_schema
@@ -142,12 +141,10 @@ def _can_call(tool: Signature, dialect: GrammarDialect) -> bool:
 
 def _written(tools: Sequence[Signature], dialect: GrammarDialect, terms: Terms) -> Grammar:
     match dialect:
-        case "gbnf" | "ebnf":
-            text = to_bnf(plan_rules(tools, terms))
-        case "lark":
-            text = to_lark(plan_rules(tools, terms))
         case "json_schema":
             text = json.dumps(plan_schema(tools, terms), ensure_ascii=False)
+        case _:
+            text = written(plan_rules(tools, terms), dialect)
     return Grammar(dialect, text)
 
 

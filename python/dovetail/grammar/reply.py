@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dovetail.errors import UsageError
 from dovetail.grammar.answer_form import answer_form
-from dovetail.grammar.bnf import to_bnf
 from dovetail.grammar.compilation import fault_in
 from dovetail.grammar.digest import Kept
 from dovetail.grammar.expression import (
@@ -21,10 +20,9 @@ from dovetail.grammar.expression import (
     Repeat,
     Rules,
     choice,
-    optional,
     series,
 )
-from dovetail.grammar.lark import to_lark
+from dovetail.grammar.notation import written
 from dovetail.grammar.schema import SchemaReader
 from dovetail.grammar.shape import NEVER
 from dovetail.grammar.terminals import LINE, define_terminals
@@ -96,7 +94,7 @@ def _made(dialect: GrammarDialect, must_answer: bool, answer_schema: str) -> Gra
     verdict = finishing if must_answer else choice([finishing, replan])
     rules.define("root", series(Literal("Thought: "), line, Literal("\nAction: "), verdict))
     define_terminals(rules, _MAX_STRING)
-    return _compiled(Grammar(dialect, to_lark(rules) if dialect == "lark" else to_bnf(rules)))
+    return _compiled(Grammar(dialect, written(rules, dialect)))
 
 
 def _compiled(grammar: Grammar) -> Grammar:
@@ -141,9 +139,11 @@ def _schema(answer_schema: str, *, must_answer: bool) -> dict[str, Any]:
 
 
 def _words(rules: Rules) -> Name:
-    # One character after the other: with longer pieces a text could be read in more than one way, and at some cost.
-    part = choice([_PLAIN, series(Literal("("), optional(Name("text")), Literal(")"))])
-    return rules.define("text", series(part, optional(Name("text"))))
+    # Each text can be read in one way only: engines follow all of them at once.
+    bracketed = rules.define("bracketed", series(Literal("("), Name("text"), Literal(")")))
+    plain = Repeat(_PLAIN, 0, None)
+    text = rules.define("text", series(plain, Repeat(series(bracketed, plain), 0, None)))
+    return rules.define("answer", series(choice([_PLAIN, bracketed]), text))
 
 
 def _value(rules: Rules, answer_schema: str, max_string: int) -> Expression:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dovetail.errors import UsageError
-from dovetail.grammar.bnf import to_bnf
 from dovetail.grammar.compilation import fault_in
 from dovetail.grammar.digest import Kept, digests_of
 from dovetail.grammar.expression import EMPTY, Literal, Name, Repeat, Rules, choice, series
-from dovetail.grammar.lark import to_lark
+from dovetail.grammar.notation import written
 from dovetail.grammar.plan import callable_tools
 from dovetail.grammar.plan_rules import Calls
 from dovetail.grammar.reply import MAX_LINE, finish, reply_grammar
@@ -66,7 +65,7 @@ def turn_grammar(
 
     def make() -> Grammar:
         rules = turn_rules(callable_tools(tools, dialect), referable, answer_schema)
-        grammar = Grammar(dialect, to_lark(rules) if dialect == "lark" else to_bnf(rules))
+        grammar = Grammar(dialect, written(rules, dialect))
         if (fault := fault_in(grammar)) is not None:
             raise UsageError(f"the grammar of a turn with these {len(tools)} tools does not compile: {fault}")
         return grammar

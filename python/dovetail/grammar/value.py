@@ -7,10 +7,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from dovetail.errors import UsageError
-from dovetail.grammar.bnf import to_bnf
 from dovetail.grammar.compilation import fault_in
 from dovetail.grammar.expression import EMPTY, Rules
-from dovetail.grammar.lark import to_lark
+from dovetail.grammar.notation import written
 from dovetail.grammar.schema import SchemaReader
 from dovetail.grammar.shape import NEVER
 from dovetail.grammar.terminals import define_terminals
@@ -45,7 +44,7 @@ def value_grammar(dialect: GrammarDialect, schema: str) -> Grammar:
         raise UsageError("no value can be written that fits the schema")
     rules.define("root", Values(rules, frozenset(), _MAX_STRING).write(shape, None))
     define_terminals(rules, _MAX_STRING)
-    grammar = Grammar(dialect, to_lark(rules) if dialect == "lark" else to_bnf(rules))
+    grammar = Grammar(dialect, written(rules, dialect))
     if (fault := fault_in(grammar)) is not None:
         raise UsageError(f"the grammar of the value does not compile: {fault}")
     return grammar
