@@ -10,9 +10,8 @@ from benchmarks.report import Row
 from benchmarks.rounds import measure
 from dovetail import ToolSet
 from dovetail.grammar import plan_grammar
-from dovetail.grammar.bnf import to_bnf
 from dovetail.grammar.compilation import can_compile, fault_in
-from dovetail.grammar.lark import to_lark
+from dovetail.grammar.notation import written
 from dovetail.grammar.plan_rules import plan_rules
 from dovetail.grammar.plan_schema import plan_schema
 from dovetail.grammar.signature import signature
@@ -63,8 +62,8 @@ def _tool(index: int) -> Tool:
 def _written(dialect: GrammarDialect, shapes: list[ToolShape], grammar: Grammar, settings: Settings) -> Row:
     terms = Terms()
     writers: dict[str, Callable[[], object]] = {
-        "ebnf": lambda: to_bnf(plan_rules([signature(shape, terms.max_string) for shape in shapes], terms)),
-        "lark": lambda: to_lark(plan_rules([signature(shape, terms.max_string) for shape in shapes], terms)),
+        "ebnf": lambda: written(plan_rules([signature(shape, terms.max_string) for shape in shapes], terms), "ebnf"),
+        "lark": lambda: written(plan_rules([signature(shape, terms.max_string) for shape in shapes], terms), "lark"),
         "json_schema": lambda: json.dumps(plan_schema([signature(shape, terms.max_string) for shape in shapes], terms)),
     }
     took = measure(writers[dialect], things=1, rounds=settings.rounds(20))
