@@ -60,6 +60,37 @@ class ScriptedModel:
         """Nothing to give back."""
 
 
+class GrammarModel(ScriptedModel):
+    """Takes grammars, in these notations, and remembers them; refuses those that it `refuses`."""
+
+    def __init__(
+        self,
+        *scripts: Script,
+        dialects: tuple[GrammarDialect, ...] = ("gbnf",),
+        refuses: Callable[[Grammar], bool] = lambda _: False,
+    ) -> None:
+        super().__init__(*scripts)
+        self.grammar_dialects = dialects
+        self.grammars: list[Grammar | None] = []
+        self.stops: list[Sequence[str]] = []
+        self._refuses = refuses
+
+    async def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        grammar: Grammar | None = None,
+        stop: Sequence[str] = (),
+        max_tokens: int | None = None,
+    ) -> AsyncGenerator[str | Completion, None]:
+        self.grammars.append(grammar)
+        self.stops.append(stop)
+        if grammar is not None and self._refuses(grammar):
+            raise ModelError(FailureReason.FAILURE_REASON_MODEL_GRAMMAR_REFUSED, "400: no such rule")
+        async for piece in super().stream(messages, stop=stop, max_tokens=max_tokens):
+            yield piece
+
+
 def plan(*lines: str) -> str:
     return "\n".join(lines)
 

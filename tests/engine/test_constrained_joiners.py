@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dovetail import Engine, Limits, UsageError
-from dovetail.errors import ModelError
 from dovetail.joiner_prompt import JoinerPrompt
-from dovetail.models.protocol import Completion, Grammar, GrammarDialect, Message
 from dovetail.tools import tool
-from dovetail.v1 import Event, FailureReason
-from scripted import PATIENCE, Script, ScriptedModel, facts, finish, plan
+from dovetail.v1 import Event
+from scripted import PATIENCE, GrammarModel, Script, ScriptedModel, facts, finish, plan
 
 pytestmark = pytest.mark.anyio
 
@@ -43,33 +41,13 @@ async def run(model: ScriptedModel, **options: Any) -> list[Event]:
         return [event async for event in engine.start("how high?").events()]
 
 
-class Constrained(ScriptedModel):
-    """Takes grammars, and keeps them; refuses those in some notations."""
-
-    grammar_dialects: tuple[GrammarDialect, ...] = ("lark", "gbnf")
-
-    def __init__(self, *scripts: Script, refused: Sequence[str] = ()) -> None:
-        super().__init__(*scripts)
-        self.grammars: list[Grammar | None] = []
-        self._refused = refused
-
-    async def stream(
-        self,
-        messages: Sequence[Message],
-        *,
-        grammar: Grammar | None = None,
-        stop: Sequence[str] = (),
-        max_tokens: int | None = None,
-    ) -> AsyncGenerator[str | Completion, None]:
-        self.grammars.append(grammar)
-        if grammar is not None and grammar.dialect in self._refused:
-            raise ModelError(FailureReason.FAILURE_REASON_MODEL_GRAMMAR_REFUSED, "400: no such rule")
-        async for piece in super().stream(messages, stop=stop, max_tokens=max_tokens):
-            yield piece
+def constrained(*scripts: Script, refused: Sequence[str] = ()) -> GrammarModel:
+    """A model that refuses grammars in some notations."""
+    return GrammarModel(*scripts, dialects=("lark", "gbnf"), refuses=lambda grammar: grammar.dialect in refused)
 
 
 async def test_the_verdict_is_constrained_where_the_joiner_takes_a_grammar() -> None:
-    joiner = Constrained(finish("x"))
+    joiner = constrained(finish("x"))
     await run(ScriptedModel(TO_JOIN), joiner=joiner)
     grammar = joiner.grammars[0]
     assert grammar is not None
@@ -78,21 +56,21 @@ async def test_the_verdict_is_constrained_where_the_joiner_takes_a_grammar() -> 
 
 
 async def test_a_joiner_that_must_answer_cannot_write_replan() -> None:
-    joiner = Constrained("Action: Replan(more)", finish("x"))
+    joiner = constrained("Action: Replan(more)", finish("x"))
     model = ScriptedModel(TO_JOIN)
     await run(model, joiner=joiner, limits=Limits(max_replans=0))
     assert ["Replan(" in grammar.text for grammar in joiner.grammars if grammar] == [True, False]
 
 
 async def test_the_answer_is_constrained_by_its_schema() -> None:
-    joiner = Constrained(finish('{"metres":1}'))
+    joiner = constrained(finish('{"metres":1}'))
     await run(ScriptedModel(TO_JOIN), joiner=joiner, answer_schema=HEIGHT)
     assert joiner.grammars[0] is not None
     assert "metres" in joiner.grammars[0].text
 
 
 async def test_a_joiner_that_takes_a_json_schema_alone_is_asked_to_reply_in_json() -> None:
-    joiner = Constrained('{"thought": "known.", "action": "finish", "answer": "8,849 m", "reason": null}')
+    joiner = constrained('{"thought": "known.", "action": "finish", "answer": "8,849 m", "reason": null}')
     joiner.grammar_dialects = ("json_schema",)
     events = await run(ScriptedModel(TO_JOIN), joiner=joiner, cite=True)
     assert facts(events, "run_answered")[0].answer == "8,849 m"
@@ -106,14 +84,14 @@ async def test_a_joiner_that_takes_a_json_schema_alone_is_asked_to_reply_in_json
 
 
 async def test_a_joiner_that_replies_in_json_may_ask_for_another_plan() -> None:
-    joiner = Constrained('{"thought": "no.", "action": "replan", "answer": null, "reason": "the height"}', finish("x"))
+    joiner = constrained('{"thought": "no.", "action": "replan", "answer": null, "reason": "the height"}', finish("x"))
     joiner.grammar_dialects = ("json_schema",)
     events = await run(ScriptedModel(TO_JOIN, AGAIN), joiner=joiner)
     assert facts(events, "replan_requested")[0].reason == "the height"
 
 
 async def test_an_answer_by_schema_stands_in_json_as_it_is_without_what_is_not_wanted() -> None:
-    joiner = Constrained(
+    joiner = constrained(
         '{"thought": "k", "action": "finish", "answer": {"metres": 8849, "name": null}, "reason": null}'
     )
     joiner.grammar_dialects = ("json_schema",)
@@ -128,7 +106,7 @@ async def test_an_answer_whose_schema_cannot_be_held_to_is_a_string_in_json_and_
         json.dumps({"thought": "k", "action": "finish", "answer": answer, "reason": None})
         for answer in ('{"K2": "high"}', '{"K2": 8611}')
     ]
-    joiner = Constrained(*replies)
+    joiner = constrained(*replies)
     joiner.grammar_dialects = ("json_schema",)
     heights = {"type": "object", "additionalProperties": {"type": "integer"}}
     events = await run(ScriptedModel(TO_JOIN), joiner=joiner, answer_schema=heights)
@@ -141,14 +119,14 @@ async def test_an_answer_whose_schema_cannot_be_held_to_is_a_string_in_json_and_
 
 async def test_an_answer_in_json_carries_its_citations_beside_it() -> None:
     answer = {"answer": {"metres": 8849, "name": None}, "cited_tasks": [1]}
-    joiner = Constrained(json.dumps({"thought": "k", "action": "finish", "answer": answer, "reason": None}))
+    joiner = constrained(json.dumps({"thought": "k", "action": "finish", "answer": answer, "reason": None}))
     joiner.grammar_dialects = ("json_schema",)
     answered = facts(await run(ScriptedModel(TO_JOIN), joiner=joiner, answer_schema=HEIGHT, cite=True), "run_answered")
     assert (answered[0].answer, list(answered[0].cited_tasks)) == ('{"metres":8849}', [1])
 
 
 async def test_a_joiner_that_refuses_the_grammar_is_asked_in_its_next_notation_and_remembered() -> None:
-    joiner = Constrained(finish("x"), finish("y"), finish("z"), finish("z"), refused=["lark", "gbnf"])
+    joiner = constrained(finish("x"), finish("y"), finish("z"), finish("z"), refused=["lark", "gbnf"])
     async with asyncio.timeout(PATIENCE):
         async with Engine([look], ScriptedModel(TO_JOIN, TO_JOIN), joiner=joiner) as engine:
             first = await engine.start("how high?").answer()

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
 from dovetail import Engine, Example
-from dovetail.errors import ModelError
-from dovetail.models.protocol import Completion, Grammar, GrammarDialect, Message
 from dovetail.prompts import planner_messages
 from dovetail.tool_set import ToolSet
 from dovetail.tools import tool
-from dovetail.v1 import FailureReason
-from scripted import PATIENCE, ScriptedModel, facts, finish, outputs, plan
+from scripted import PATIENCE, GrammarModel, facts, finish, outputs, plan
 
 pytestmark = pytest.mark.anyio
 
@@ -38,31 +34,9 @@ async def broken(text: str) -> str:
     raise RuntimeError(text)
 
 
-class HeldToSchemas(ScriptedModel):
-    """Takes JSON schemas alone; one that refuses takes none after all."""
-
-    grammar_dialects: tuple[GrammarDialect, ...] = ("json_schema",)
-
-    def __init__(self, *scripts: str, refuses: bool = False) -> None:
-        super().__init__(*scripts)
-        self.grammars: list[Grammar | None] = []
-        self.stops: list[Sequence[str]] = []
-        self._refuses = refuses
-
-    async def stream(
-        self,
-        messages: Sequence[Message],
-        *,
-        grammar: Grammar | None = None,
-        stop: Sequence[str] = (),
-        max_tokens: int | None = None,
-    ) -> AsyncGenerator[str | Completion, None]:
-        self.grammars.append(grammar)
-        self.stops.append(stop)
-        if self._refuses and grammar is not None:
-            raise ModelError(FailureReason.FAILURE_REASON_MODEL_GRAMMAR_REFUSED, "400: too deep")
-        async for piece in super().stream(messages, stop=stop, max_tokens=max_tokens):
-            yield piece
+def held_to_schemas(*scripts: str, refuses: bool = False) -> GrammarModel:
+    """A model that takes JSON schemas alone; one that refuses takes none after all."""
+    return GrammarModel(*scripts, dialects=("json_schema",), refuses=lambda _: refuses)
 
 
 def task(task_id: int, name: str, **arguments: object) -> dict[str, object]:
@@ -74,7 +48,7 @@ def json_plan(*tasks: dict[str, object], join: int | None = None) -> str:
 
 
 async def test_a_model_that_takes_nothing_but_a_json_schema_is_taught_plans_in_json_and_writes_them() -> None:
-    model = HeldToSchemas(json_plan(task(1, "length", text="abc", unit=None), task(2, "double", number="$1"), join=2))
+    model = held_to_schemas(json_plan(task(1, "length", text="abc", unit=None), task(2, "double", number="$1"), join=2))
     example = Example("How long is x, twice?", '1. length("x $$5")\n2. double($1)\n3. join($2)')
     async with asyncio.timeout(PATIENCE), Engine([length, double], model, examples=[example]) as engine:
         events = [event async for event in engine.start("How long is abc, twice?").events()]
@@ -96,7 +70,7 @@ async def test_a_model_that_takes_nothing_but_a_json_schema_is_taught_plans_in_j
 
 
 async def test_where_the_schema_is_refused_the_model_is_asked_for_lines_and_taught_them() -> None:
-    model = HeldToSchemas(plan('1. length("abc")', "2. join($1)"), refuses=True)
+    model = held_to_schemas(plan('1. length("abc")', "2. join($1)"), refuses=True)
     example = Example("How long is x?", '1. length("x")\n2. join($1)')
     async with asyncio.timeout(PATIENCE), Engine([length], model, examples=[example]) as engine:
         events = [event async for event in engine.start("How long is abc?").events()]
@@ -113,7 +87,7 @@ async def test_a_task_of_a_json_plan_that_cannot_be_called_is_written_again_alon
         task(3, "double", number="$2"),
         join=3,
     )
-    model = HeldToSchemas(first, json_plan(task(4, "double", number="$1"), join=4))
+    model = held_to_schemas(first, json_plan(task(4, "double", number="$1"), join=4))
     async with asyncio.timeout(PATIENCE), Engine([length, double], model) as engine:
         events = [event async for event in engine.start("why?").events()]
     assert facts(events, "run_answered")[0].answer == "6"
@@ -129,7 +103,7 @@ async def test_examples_of_further_plans_go_on_with_their_ids_in_json() -> None:
     example = Example(
         "How long?", '2. length("y")\n3. join($2)', '1. broken("x")\nfailed: it does not work', "the length"
     )
-    model = HeldToSchemas(
+    model = held_to_schemas(
         json_plan(task(1, "broken", text="abc")),
         json_plan(task(2, "length", text="abc", unit=None), join=2),
     )
@@ -140,7 +114,7 @@ async def test_examples_of_further_plans_go_on_with_their_ids_in_json() -> None:
 
 
 async def test_a_joiner_follows_a_json_plan_that_names_no_answer() -> None:
-    model = HeldToSchemas(json_plan(task(1, "length", text="abc", unit=None)), finish("three"))
+    model = held_to_schemas(json_plan(task(1, "length", text="abc", unit=None)), finish("three"))
     async with asyncio.timeout(PATIENCE), Engine([length], model) as engine:
         answer = await engine.start("why?").answer()
     assert answer == "three"

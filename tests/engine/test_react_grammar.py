@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import pytest
@@ -12,14 +12,13 @@ from gbnf import Gbnf
 from sentences import sentence
 
 from dovetail import Engine
-from dovetail.errors import ModelError
 from dovetail.grammar.plan import callable_tools
 from dovetail.grammar.turn import turn_rules
 from dovetail.limits import Limits
-from dovetail.models.protocol import Completion, Grammar, GrammarDialect, Message
+from dovetail.models.protocol import Completion, Message
 from dovetail.tools import Tool, tool
-from dovetail.v1 import Event, FailureReason, RunState, Severity
-from scripted import PATIENCE, ScriptedModel, facts, finish, outputs
+from dovetail.v1 import Event, RunState, Severity
+from scripted import PATIENCE, GrammarModel, ScriptedModel, facts, finish, outputs
 
 pytestmark = pytest.mark.anyio
 
@@ -42,29 +41,8 @@ async def broken(n: int) -> int:
     raise ValueError("no such luck")
 
 
-class Constrained(ScriptedModel):
-    """Takes grammars, but for those that it `refuses`."""
-
-    grammar_dialects: tuple[GrammarDialect, ...] = ("gbnf",)
-
-    def __init__(self, *scripts: str, refuses: Callable[[Grammar], bool] = lambda _: False) -> None:
-        super().__init__(*scripts)
-        self.grammars: list[Grammar | None] = []
-        self._refuses = refuses
-
-    async def stream(
-        self,
-        messages: Sequence[Message],
-        *,
-        grammar: Grammar | None = None,
-        stop: Sequence[str] = (),
-        max_tokens: int | None = None,
-    ) -> AsyncGenerator[str | Completion, None]:
-        self.grammars.append(grammar)
-        if grammar is not None and self._refuses(grammar):
-            raise ModelError(FailureReason.FAILURE_REASON_MODEL_GRAMMAR_REFUSED, "400: no such rule")
-        async for piece in super().stream(messages, stop=stop, max_tokens=max_tokens):
-            yield piece
+class Constrained(GrammarModel):
+    """Also says what a grammar lets it do."""
 
     def accepts(self, call: int, action: str) -> bool:
         """Whether the grammar of the call of this number, from 1, lets this be done."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
@@ -11,11 +11,11 @@ from dovetail import Engine
 from dovetail.builtin.ask import ask
 from dovetail.dialects import Dialects
 from dovetail.errors import ModelError
-from dovetail.models.protocol import Completion, Grammar, GrammarDialect, Message
+from dovetail.models.protocol import Completion, Grammar
 from dovetail.tool_set import ToolSet
 from dovetail.tools import Tool, tool
 from dovetail.v1 import FailureReason, Purpose, ReplanRequested, Severity
-from scripted import PATIENCE, ScriptedModel, facts, finish, plan
+from scripted import PATIENCE, GrammarModel, ScriptedModel, facts, finish, plan
 
 pytestmark = pytest.mark.anyio
 
@@ -32,34 +32,14 @@ async def width(text: str) -> int:
     return len(text)
 
 
-class Refusing(ScriptedModel):
-    """Takes grammars, and then does not: those that it `refuses`, all of them by default."""
-
-    grammar_dialects: tuple[GrammarDialect, ...] = ("gbnf",)
-
-    def __init__(self, *scripts: str, refuses: Callable[[Grammar], bool] = lambda _: True) -> None:
-        super().__init__(*scripts)
-        self.grammars: list[Grammar | None] = []
-        self._refuses = refuses
-
-    async def stream(
-        self,
-        messages: Sequence[Message],
-        *,
-        grammar: Grammar | None = None,
-        stop: Sequence[str] = (),
-        max_tokens: int | None = None,
-    ) -> AsyncGenerator[str | Completion, None]:
-        self.grammars.append(grammar)
-        if grammar is not None and self._refuses(grammar):
-            raise ModelError(FailureReason.FAILURE_REASON_MODEL_GRAMMAR_REFUSED, "400: no such rule")
-        async for piece in super().stream(messages, stop=stop, max_tokens=max_tokens):
-            yield piece
+def refusing(*scripts: str, refuses: Callable[[Grammar], bool] = lambda _: True) -> GrammarModel:
+    """Takes grammars, and then does not: all of them, if it is not said which."""
+    return GrammarModel(*scripts, refuses=refuses)
 
 
 async def test_a_model_that_refuses_the_grammar_is_asked_without_it_and_keeps_its_freedom() -> None:
     text = plan('1. length("abc")', "2. join($1)")
-    model = Refusing(text, text)
+    model = refusing(text, text)
     async with asyncio.timeout(PATIENCE), Engine([length], model) as engine:
         events = [event async for event in engine.start("why?").events()]
         later = [event async for event in engine.start("why?").events()]
@@ -76,7 +56,7 @@ async def test_a_model_that_refuses_the_grammar_is_asked_without_it_and_keeps_it
 
 async def test_a_model_is_asked_in_all_its_notations_before_it_is_asked_without() -> None:
     text = plan('1. length("abc")', "2. join($1)")
-    model = Refusing(text, text, text)
+    model = refusing(text, text, text)
     model.grammar_dialects = ("lark", "gbnf")
     async with asyncio.timeout(PATIENCE), Engine([length], model) as engine:
         events = [event async for event in engine.start("why?").events()]
@@ -97,7 +77,7 @@ async def test_a_model_without_grammars_is_asked_once() -> None:
 
 async def test_a_tool_that_fights_the_grammar_leaves_the_plan_unconstrained_and_is_named() -> None:
     stuck = Tool("stuck", "", {"type": "object", "properties": {"x": False}, "required": ["x"]})
-    model = Refusing(plan("1. join()"), finish("nothing"))
+    model = refusing(plan("1. join()"), finish("nothing"))
     async with asyncio.timeout(PATIENCE), Engine([stuck], model) as engine:
         events = [event async for event in engine.start("why?").events()]
     hint = facts(events, "plan_diagnosed")[0]
@@ -109,7 +89,7 @@ async def test_a_tool_that_fights_the_grammar_leaves_the_plan_unconstrained_and_
 async def test_tools_that_fight_the_grammar_are_tried_once_and_not_in_every_run() -> None:
     stuck = Tool("stuck", "", {"type": "object", "properties": {"x": False}, "required": ["x"]})
     text = plan('1. length("abc")', "2. join($1)")
-    model = Refusing(plan("1. join()"), finish("nothing"), plan("1. join()"), finish("nothing"), text)
+    model = refusing(plan("1. join()"), finish("nothing"), plan("1. join()"), finish("nothing"), text)
     model.grammar_dialects = ("lark",)
     async with asyncio.timeout(PATIENCE), Engine([stuck], model) as engine:
         first = [event async for event in engine.start("why?").events()]
@@ -126,7 +106,7 @@ async def test_tools_that_fight_the_grammar_are_tried_once_and_not_in_every_run(
 
 async def test_a_grammar_that_is_too_large_for_a_server_leaves_it_others() -> None:
     text = plan('1. length("abc")', "2. join($1)")
-    model = Refusing(*[text] * 4, refuses=lambda grammar: "width" in grammar.text)
+    model = refusing(*[text] * 4, refuses=lambda grammar: "width" in grammar.text)
     async with asyncio.timeout(PATIENCE), Engine([length, width], model) as engine:
         small = ToolSet.of([length])
         for tools in (None, small, None, small):
@@ -136,7 +116,7 @@ async def test_a_grammar_that_is_too_large_for_a_server_leaves_it_others() -> No
 
 async def test_a_notation_of_which_two_grammars_were_refused_and_none_taken_is_given_up() -> None:
     text = plan('1. length("abc")', "2. join($1)")
-    model = Refusing(*[text] * 3)
+    model = refusing(*[text] * 3)
     async with asyncio.timeout(PATIENCE), Engine([length, width], model) as engine:
         for tools in (None, ToolSet.of([length]), ToolSet.of([width, length])):
             await engine.start("why?", tools=tools).answer()
@@ -144,7 +124,7 @@ async def test_a_notation_of_which_two_grammars_were_refused_and_none_taken_is_g
 
 
 async def test_whether_plans_are_constrained_says_nothing_of_verdicts() -> None:
-    model = Refusing(
+    model = refusing(
         plan('1. length("abc")', "2. join()"), finish("3"), refuses=lambda grammar: "Finish" in grammar.text
     )
     async with asyncio.timeout(PATIENCE), Engine([length], model) as engine:
@@ -161,7 +141,7 @@ async def test_whether_plans_are_constrained_says_nothing_of_verdicts() -> None:
 
 async def test_a_refusal_that_a_tool_meets_names_its_task() -> None:
     text = plan('1. ask("the height", "It is 8849 m high.")', "2. join($1)")
-    model = Refusing(
+    model = refusing(
         text, '{"value": 8849}', text, '{"value": 8849}', refuses=lambda grammar: "join" not in grammar.text
     )
     async with asyncio.timeout(PATIENCE), Engine([ask], model) as engine:
