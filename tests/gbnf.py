@@ -15,6 +15,7 @@ _TOKEN = re.compile(
     r"|(?P<mark>[()|])|(?P<name>[A-Za-z][A-Za-z0-9-]*)"
 )
 _ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|(.))")
+_ANY_NUMBER = 99
 _PRINTABLE = "".join(chr(code) for code in range(0x20, 0x7F)) + "äß→😀"
 
 
@@ -112,7 +113,9 @@ class Gbnf:
             case Sequence(parts):
                 return "".join(self._write(inner, source) for inner in parts)
             case Repeat(inner, least, most):
-                times = source.randint(least, min(most, least + 4))
+                # Where brackets hold what may hold brackets, there must be less than one of them on an average.
+                often = source.randint(least, min(most, least + 4))
+                times = often if most < _ANY_NUMBER else least + source.choice([0, 0, 0, 0, 1, 3])
                 return "".join(self._write(inner, source) for _ in range(times))
 
 
@@ -140,7 +143,10 @@ class _Reader:
             kind, text = self.tokens.pop(0)
             if kind == "times":
                 least, _, most = text.strip("{}").partition(",")
-                bounds = {"?": (0, 1), "*": (0, 99), "+": (1, 99)}.get(text) or (int(least), int(most or least))
+                bounds = {"?": (0, 1), "*": (0, _ANY_NUMBER), "+": (1, _ANY_NUMBER)}.get(text) or (
+                    int(least),
+                    int(most or least),
+                )
                 parts.append(Repeat(parts.pop(), *bounds))
             elif kind == "mark":
                 parts.append(self.choice())
