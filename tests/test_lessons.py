@@ -194,4 +194,4 @@ def test_examples_in_the_system_prompt_stand_behind_the_tools_and_before_the_not
     assert [message["role"] for message in messages] == ["system", "user"]
     bare = PlannerPrompt().messages("q?", TOOLS.shapes)[0]["content"]
     assert messages[0]["content"].startswith(f"{bare}\n\nExamples:\n\nQuestion: {QUESTIONS[0]}\n1. area")
-    assert messages[0]["content"].endswith("<END_OF_PLAN>\n\nBe brief.")
+    assert messages[0]["content"].endswith("\n2. join($1)\n\nBe brief.")

@@ -59,13 +59,17 @@ def test_a_default_tells_the_type_of_an_argument_where_it_can(schema: Any, text:
     assert tool_line({"name": "f", "inputSchema": {"properties": {"x": schema}}}) == f"f({text})"
 
 
-def test_arguments_without_a_type_are_strings_and_models_are_told_so() -> None:
+def test_a_string_needs_no_type_and_a_tool_one_line() -> None:
     tool = {"name": "f", "inputSchema": {"properties": {"x": {"type": "string"}}, "required": ["x"]}}
-    assert tools_text([tool]).splitlines() == [
-        "f(x)",
-        "Arguments without a type are strings, or like their default.",
-    ]
+    assert tools_text([tool, tool | {"name": "g"}]) == "f(x)\ng(x)"
     assert tools_text([]) == ""
+
+
+@pytest.mark.parametrize("said", ["The name of the city.", "city name", "name", "Which city that is!", ""])
+def test_what_is_said_of_an_argument_and_known_anyway_is_left_out(said: str) -> None:
+    schema = {"properties": {"name": {"type": "string", "description": said}}, "required": ["name"]}
+    tool = {"name": "get_city", "inputSchema": schema, "description": "Tells of a city."}
+    assert tool_line(tool) == "get_city(name): Tells of a city."
 
 
 def test_what_is_said_of_arguments_stands_behind_what_is_said_of_the_tool_on_one_line_of_bounded_length() -> None:
@@ -78,7 +82,7 @@ def test_what_is_said_of_arguments_stands_behind_what_is_said_of_the_tool_on_one
         "required": ["when", "how", "where"],
     }
     line = tool_line({"name": "f", "inputSchema": schema, "description": "Finds\n it."})
-    assert line.startswith("f(when, how, where): Finds it. when: An ISO date, in UTC. where: place place")
+    assert line.startswith("f(when, how, where): Finds it. when: An ISO date, in UTC; where: place place")
     assert len(line) < 500
 
 

@@ -70,7 +70,7 @@ class Lesson:
 
     def plan(self, form: PlanForm) -> str | None:
         """The plan as a model is to write it; None if it cannot be written in this form."""
-        return self.in_json if form == "json" else _bare(self.example.plan) + END_OF_PLAN
+        return self.in_json if form == "json" else _bare(self.example.plan)
 
 
 class Lessons:

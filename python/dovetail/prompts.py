@@ -29,19 +29,19 @@ ExamplesAs = Literal["turns", "system"]
 
 _PLACES: Final = ("tools", "examples", "notes")
 _REQUIRED: Final = ("tools",)
+_PLAN: Final = "Plan tool calls that answer the question"
 _IN_LINES: Final = """\
-Each line is one call: ID. tool(arguments)
-IDs count up from 1. $1 stands for the output of task 1 in any later task. Calls that do not need each other run at \
-the same time. The last line is join($N) if the output of task N is the answer, else join()."""
+, one a line, numbered from 1: ID. tool(arguments)
+In later calls, $1 is the output of call 1. Independent calls run in parallel.
+The last line is join($N) if the output of call N is the answer, else join()."""
 _IN_JSON: Final = """\
-The plan is JSON: {"tasks": [{"tool": "name", "id": 1, "arguments": {"argument": value}}, …], "join": N}
-IDs count up from 1. "$1" stands for the output of task 1 in any later task. Calls that do not need each other run at \
-the same time. An optional argument that is not needed is null. "join" is N if the output of task N is the answer, \
-else null."""
+. The plan is JSON: {"tasks": [{"tool": "name", "id": 1, "arguments": {"argument": value}}, …], "join": N}
+IDs count up from 1. In later tasks, "$1" is the output of task 1. Independent tasks run in parallel.
+An optional argument that is not needed is null. "join" is N if the output of task N is the answer, else null."""
 
 
 def _planner(form: str) -> PromptTemplate:
-    text = f"Answer the question by a plan of tool calls. {form}\n\nTools:\n$tools"
+    text = f"{_PLAN}{form}\n\nTools:\n$tools"
     return PromptTemplate(text, places=_PLACES, required=_REQUIRED)
 
 
@@ -103,7 +103,7 @@ class PlannerPrompt:
         template = self._custom or _OWN[form]
         system = template.filled(given)
         if self._custom is not None and form == "json":
-            system += f"\n\n{_IN_JSON}"
+            system += f"\n\n{_PLAN}{_IN_JSON}"
         for name in ("examples", "notes"):
             if given[name] and name not in template:
                 system += f"\n\n{given[name]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from dovetail.observations import bounded_line
@@ -18,7 +19,8 @@ _MAX_CHOICES: Final = 12
 _MAX_DEPTH: Final = 4
 _MOST_TOLD: Final = 300
 
-_BARE: Final = "Arguments without a type are strings, or like their default."
+_WORD: Final = re.compile(r"[^\W_]+")
+_FILLERS: Final = frozenset({"a", "an", "and", "for", "in", "is", "of", "or", "that", "the", "this", "to", "which"})
 # What the type of a default says, so that it need not be written beside it.
 _TOLD_BY_DEFAULT: Final = {"integer": int, "number": float, "boolean": bool, "string": str}
 # Outputs of which these are the types say nothing that a plan could use.
@@ -26,11 +28,11 @@ _SAYS_NOTHING: Final = ("any", "object")
 
 
 def tools_text(tools: Sequence[ToolShape]) -> str:
-    """The lines of the tools, in MCP's shape here, and what has to be known to read them."""
+    """The lines of the tools, in MCP's shape here. An argument without a type is a string, or like its default."""
     choices: dict[str, str] = {}
     lines = [tool_line(tool, choices) for tool in tools]
     lines += [f"{name} is one of {values[1:-1]}" for values, name in choices.items()]
-    return "\n".join([*lines, _BARE] if lines else lines)
+    return "\n".join(lines)
 
 
 def tool_line(tool: ToolShape, choices: dict[str, str] | None = None) -> str:
@@ -51,12 +53,20 @@ def tool_line(tool: ToolShape, choices: dict[str, str] | None = None) -> str:
     output = tool.get("outputSchema")
     returned = _Types(output, "output", choices).text(output) if isinstance(output, dict) else "any"
     returns = "" if returned in _SAYS_NOTHING else f" -> {returned}"
-    told = [" ".join(str(tool.get("description") or "").split())]
+    described = " ".join(str(tool.get("description") or "").split())
+    known = _words(f"{tool['name']} {described}")
+    told = []
     for name, value in properties.items():
-        if isinstance(value, dict) and isinstance(value.get("description"), str):
-            told.append(f"{name}: {bounded_line(value['description'], _MOST_TOLD)}")
-    described = " ".join(text for text in told if text)
-    return f"{tool['name']}({', '.join(arguments)}){returns}" + (f": {described}" if described else "")
+        said = value.get("description") if isinstance(value, dict) else None
+        # "The name of the city", of the name of get_city, tells nothing.
+        if isinstance(said, str) and not _words(said) <= known | _words(name) | _FILLERS:
+            told.append(f"{name}: {bounded_line(said, _MOST_TOLD).removesuffix('.')}")
+    text = " ".join(part for part in (described, "; ".join(told)) if part)
+    return f"{tool['name']}({', '.join(arguments)}){returns}" + (f": {text}" if text else "")
+
+
+def _words(text: str) -> set[str]:
+    return {word.lower() for word in _WORD.findall(text)}
 
 
 def _argument(name: str, schema: Any, types: _Types, required: bool) -> str:

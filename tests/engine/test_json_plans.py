@@ -77,7 +77,7 @@ async def test_where_the_schema_is_refused_the_model_is_asked_for_lines_and_taug
     assert facts(events, "run_answered")[0].answer == "3"
     assert [hint.code for hint in facts(events, "plan_diagnosed")] == ["grammar_refused"]
     assert model.asked[0][0] == planner_messages("q", ToolSet([length]).shapes)[0]
-    assert model.asked[0][2]["content"] == '1. length("x")\n2. join($1)<END_OF_PLAN>'
+    assert model.asked[0][2]["content"] == '1. length("x")\n2. join($1)'
 
 
 async def test_a_task_of_a_json_plan_that_cannot_be_called_is_written_again_alone() -> None:

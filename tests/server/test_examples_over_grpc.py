@@ -65,12 +65,12 @@ async def test_an_example_that_goes_on_from_earlier_calls_is_shown_when_another_
         run = await client.create("How much is four times 5?", examples=[FIRST, AGAIN])
         assert await run.answer() == "20"
     first, _, second = model.asked
-    assert shown(first) == [FIRST.question, f"{FIRST.plan}<END_OF_PLAN>"]
+    assert shown(first) == [FIRST.question, FIRST.plan]
     question, plan = shown(second)
     assert question.startswith(f"{AGAIN.question}\n")
     assert "12" in question
     assert AGAIN.missing in question
-    assert plan == f"{AGAIN.plan}<END_OF_PLAN>"
+    assert plan == AGAIN.plan
 
 
 async def test_a_stream_and_a_synchronous_client_bring_them_too(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ async def test_a_stream_and_a_synchronous_client_bring_them_too(tmp_path: Path) 
         assert await shared_threads.run(ask, {}) == "20"
     for asked in (model.asked, other.asked):
         assert shown(asked[0]) == []
-        assert shown(asked[2])[1] == f"{AGAIN.plan}<END_OF_PLAN>"
+        assert shown(asked[2])[1] == AGAIN.plan
 
 
 MISTAKEN = [
