@@ -1,17 +1,15 @@
-"""ReAct and tool calls with a real, small model: whatever it writes, its runs end, and their events make sense."""
+"""ReAct with a real, small model: whatever it writes, its runs end, and their events make sense."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tool_weights import weights_with_template
 
 from dovetail import Engine, Limits
-from dovetail.models.local import LocalModel, open_local
+from dovetail.models.local import LocalModel
 from dovetail.models.local_server import PARALLEL
 from dovetail.tools import tool
 from dovetail.v1 import FailureReason, RunState, Severity
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.anyio, pytest.mark.local_model, pytest.mark.slow, pytest.mark.timeout(1200)]
 
-TEMPLATE = Path(__file__).with_name("shown_tools.jinja")
 ENDED = {RunState.RUN_STATE_ANSWERED, RunState.RUN_STATE_FAILED}
 # A budget is what ends a model that goes on for ever; it counts prompts too.
 LIMITS = Limits(deadline=1000, max_replans=2, max_tokens=900)
@@ -123,14 +120,3 @@ async def test_every_run_of_react_without_a_grammar_ends_too() -> None:
     for events in await runs_of(Free(temperature=1.0), "react"):
         check_trace(events)
         assert {started.grammar for started in facts(events, "plan_started")} == {""}
-
-
-@pytest.mark.parametrize("temperature", [0.0, 1.0])
-async def test_every_run_by_tool_calls_at_llama_cpp_ends(temperature: float, tmp_path: Path) -> None:
-    weights = weights_with_template(tmp_path / "tools.gguf", TEMPLATE.read_text())
-    called = 0
-    model = open_local(str(weights), temperature=temperature)
-    for events in await runs_of(model, "tool-calls"):
-        check_trace(events)
-        called += len(facts(events, "task_planned"))
-    assert called >= (len(QUESTIONS) / 2 if temperature == 0 else 1)
