@@ -27,8 +27,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.local_model, pytest.mark.slow, pyte
 
 TEMPLATE = Path(__file__).with_name("shown_tools.jinja")
 ENDED = {RunState.RUN_STATE_ANSWERED, RunState.RUN_STATE_FAILED}
-# A budget is what ends a model that goes on for ever; it counts prompts too. A stream that never ended was seen once, of
-# which no more is known: that, a deadline ends.
+# A budget is what ends a model that goes on for ever; it counts prompts too. A stream that never ended was seen once,
+# of which no more is known: that, a deadline ends.
 LIMITS = Limits(deadline=240, max_replans=2, max_tokens=900)
 ENOUGH = {FailureReason.FAILURE_REASON_LIMIT_EXCEEDED, FailureReason.FAILURE_REASON_DEADLINE_EXCEEDED}
 QUESTIONS = [
