@@ -170,14 +170,8 @@ class Execution:
             elif isinstance(step, _core.Closed):
                 plan.answer_task = step.answer_task
                 closed = True
-            elif isinstance(step, _core.Diagnostic) and step.code == "unopened_reasoning":
-                plan.errors.clear()  # they are those of a draft, which nobody has to mend
-            elif isinstance(step, _core.Diagnostic) and step.severity == "error":
-                plan.errors.append(step)
-                if step.code == "unclosed_reasoning":  # that there is a limit of tokens is no more than its cause
-                    plan.shortfall = step.message
-                elif step.code == "empty_plan" and plan.shortfall is None:
-                    plan.shortfall = "the model wrote no plan"
+            elif isinstance(step, _core.Diagnostic):
+                plan.diagnosed(step)
         if recorded:
             self._books.journal.append(*recorded)
         if self._tools.has_sequential:

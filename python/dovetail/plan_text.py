@@ -86,6 +86,17 @@ class Plan:
         """The model wrote on."""
         self._text.append(text)
 
+    def diagnosed(self, found: _core.Diagnostic) -> None:
+        """The plan machine found something in it."""
+        if found.code == "unopened_reasoning":
+            self.errors.clear()  # they are those of a draft, which nobody has to mend
+        elif found.severity == "error":
+            self.errors.append(found)
+            if found.code == "unclosed_reasoning":  # that there is a limit of tokens is no more than its cause
+                self.shortfall = found.message
+            elif found.code == "empty_plan" and self.shortfall is None:
+                self.shortfall = "the model wrote no plan"
+
     def excerpt(self, line: int, column: int = 1) -> str:
         """What was written at a place of its text: the task, in a plan in JSON; else the line.
 
