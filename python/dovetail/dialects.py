@@ -28,8 +28,7 @@ _Kind = tuple[str, "Purpose", "GrammarDialect"]
 class Dialects:
     """What is known of the models and tools of an engine: who learns of a refusal spares the next run the request.
 
-    What a grammar is made of (``about``) is any value that is the same for the same grammar; where there is none, all
-    grammars are taken for alike.
+    What a grammar is made of (``about``) is any value that is the same for the same grammar.
     """
 
     __slots__ = ("_first", "_given_up", "_impossible", "_refused", "_taken")
@@ -51,28 +50,34 @@ class Dialects:
             model: the model.
             written: the notations that the grammar can be written in.
             purpose: what the model is asked for.
-            about: what the grammar is made of.
+            about: what the grammar is made of; None if there is none yet.
         """
         written = frozenset(written)
         return [
             dialect
             for dialect in model.grammar_dialects
-            if dialect in written
-            and self._impossible.peek((purpose, dialect, about)) is None
-            and self._refused.peek((_kind(model, purpose, dialect), about)) is None
-            and self._given_up.peek(_kind(model, purpose, dialect)) is None
+            if dialect in written and not self.is_refused(model, dialect, purpose, about)
         ]
+
+    def is_refused(self, model: Model, dialect: GrammarDialect, purpose: Purpose, about: Hashable) -> bool:
+        """Whether there is no point in asking a model with this grammar."""
+        kind = _kind(model, purpose, dialect)
+        known = (
+            self._impossible.peek((purpose, dialect, about)),
+            self._refused.peek((kind, about)),
+            self._given_up.peek(kind),
+        )
+        return any(known)
 
     def take(self, model: Model, dialect: GrammarDialect, purpose: Purpose) -> None:
         """A model has written under a grammar in this notation."""
         self._taken.get(_kind(model, purpose, dialect), lambda: True)
 
-    def refuse(self, model: Model, dialect: GrammarDialect, purpose: Purpose, about: Hashable = None) -> None:
+    def refuse(self, model: Model, dialect: GrammarDialect, purpose: Purpose, about: Hashable) -> None:
         """A model's server has refused a grammar in this notation."""
         kind = _kind(model, purpose, dialect)
         self._refused.get((kind, about), lambda: True)
-        is_second = self._first.get(kind, lambda: about) != about and self._taken.peek(kind) is None
-        if about is None or is_second:
+        if self._first.get(kind, lambda: about) != about and self._taken.peek(kind) is None:
             self._given_up.get(kind, lambda: True)
 
     def fight(self, dialect: GrammarDialect, purpose: Purpose, about: Hashable) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
 from dovetail.books import StoppedError
 from dovetail.call_failure import CallFailedError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dovetail.models.protocol import Grammar, Message, Model, ModelStream
 
 __all__ = ["ToolModels"]
+
+_PURPOSE: Final = Purpose.PURPOSE_TOOL
 
 
 class ToolModels:
@@ -58,7 +60,7 @@ class _BookedModel:
 
     @property
     def grammar_dialects(self) -> tuple[GrammarDialect, ...]:
-        return tuple(self._models.dialects.taken(self._model, get_args(GrammarDialect), Purpose.PURPOSE_TOOL))
+        return tuple(self._models.dialects.taken(self._model, get_args(GrammarDialect), _PURPOSE))
 
     async def stream(
         self,
@@ -69,13 +71,16 @@ class _BookedModel:
         max_tokens: int | None = None,
     ) -> ModelStream:
         """Raises CallFailedError as well: the model failed, or a budget of the run is used up."""
-        books = self._models.books
+        books, dialects = self._models.books, self._models.dialects
+        if grammar is not None and dialects.is_refused(self._model, grammar.dialect, _PURPOSE, grammar.text):
+            message = f"{self.name} has refused this grammar before, or others in {grammar.dialect}"
+            raise CallFailedError(GRAMMAR_REFUSED, message)
         try:
             left = books.tokens_left()
         except StoppedError as stopped:
             raise CallFailedError(stopped.failure.reason, stopped.failure.message) from None
         bounds = [bound for bound in (left, max_tokens) if bound is not None]
-        call = books.model_call(self._model, Purpose.PURPOSE_TOOL, self._plan, self._task_id)
+        call = books.model_call(self._model, _PURPOSE, self._plan, self._task_id)
         try:
             pieces = call.stream(messages, grammar=grammar, stop=stop, max_tokens=min(bounds, default=None))
             async with aclosing(pieces):
@@ -86,12 +91,14 @@ class _BookedModel:
                 books.model_call_ended(call)
         if call.failure is not None:
             if grammar is not None and call.failure.reason == GRAMMAR_REFUSED:
-                self._refused(grammar.dialect, call.failure.message)
+                self._refused(grammar, call.failure.message)
             raise CallFailedError(call.failure.reason, call.failure.message)
+        if grammar is not None:
+            dialects.take(self._model, grammar.dialect, _PURPOSE)
         yield call.completion or Completion(None, None)
 
-    def _refused(self, dialect: GrammarDialect, why: str) -> None:
-        self._models.dialects.refuse(self._model, dialect, Purpose.PURPOSE_TOOL)
+    def _refused(self, grammar: Grammar, why: str) -> None:
+        self._models.dialects.refuse(self._model, grammar.dialect, _PURPOSE, grammar.text)
         if not self._models.books.journal.ended:
             self._models.books.record(
                 "plan_diagnosed",
@@ -99,7 +106,7 @@ class _BookedModel:
                 severity=Severity.SEVERITY_HINT,
                 code="grammar_refused",
                 message=bounded(
-                    f"{self._model.name} refused the grammar in {dialect} that a tool asked it with: {why}"
+                    f"{self._model.name} refused the grammar in {grammar.dialect} that a tool asked it with: {why}"
                 ),
                 task_id=self._task_id,
             )

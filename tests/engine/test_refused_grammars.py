@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator, Callable
 import pytest
 
 from dovetail import Engine
-from dovetail.builtin.ask import ask
+from dovetail.builtin.ask import ask, ask_tool
+from dovetail.call_context import CallContext
 from dovetail.dialects import Dialects
 from dovetail.errors import ModelError
 from dovetail.models.protocol import Completion, Grammar
@@ -18,6 +19,8 @@ from dovetail.v1 import FailureReason, Purpose, ReplanRequested, Severity
 from scripted import PATIENCE, GrammarModel, ScriptedModel, facts, finish, plan
 
 pytestmark = pytest.mark.anyio
+
+KINDS = ["list", "number"]
 
 
 @tool(read_only=True)
@@ -153,6 +156,24 @@ async def test_a_refusal_that_a_tool_meets_names_its_task() -> None:
     assert "refused the grammar in gbnf that a tool asked it with: 400: no such rule" in hint.message
     assert [grammar is not None for grammar in model.grammars] == [True, True, False, True, False]
     assert facts(later, "plan_diagnosed") == []
+
+
+@pytest.mark.parametrize("is_of_a_run", [True, False])
+async def test_a_refused_grammar_of_one_value_leaves_tools_those_of_other_values(is_of_a_run: bool) -> None:
+    def is_of_a_list(grammar: Grammar) -> bool:
+        return '"items"' in grammar.text
+
+    own = GrammarModel(*['{"value": ["a"]}', '{"value": 1}'] * 2, dialects=("json_schema",), refuses=is_of_a_list)
+    own.name = "scripted:own"
+    asking = ask_tool(own)
+    planner = ScriptedModel(*[plan(f'1. ask("all", "a 1", type="{kind}")', "2. join($1)") for kind in KINDS * 2])
+    async with asyncio.timeout(PATIENCE), Engine([asking], planner) as engine:
+        for kind in KINDS * 2:
+            if is_of_a_run:
+                await engine.start("what?").answer()
+            else:
+                await asking.call(f'{{"question": "all", "context": "a 1", "type": "{kind}"}}', CallContext())
+    assert [grammar and is_of_a_list(grammar) for grammar in own.grammars] == [True, None, False, None, False]
 
 
 async def test_what_is_remembered_is_bounded() -> None:

@@ -95,11 +95,13 @@ async def asked_value(
     grammar: Callable[[GrammarDialect], Grammar]
     value_in: Callable[[str], Any]
     if kind is None or isinstance(kind, str):
-        grammar, value_in = partial(_grammar, kind), partial(_value_in, kind=kind)
+        schema, value_in = _SCHEMAS[kind], partial(_value_in, kind=kind)
+        grammar = partial(value_grammar, schema=schema)
     else:
-        grammar, value_in = kind.grammar, partial(_fitting, wanted=kind)
+        schema, value_in = kind.json, partial(_fitting, wanted=kind)
+        grammar = kind.grammar
     for tried in range(1, _TRIES + 1):
-        reply = await _AskedReply(model, chat, grammar, known).text()
+        reply = await _AskedReply(model, chat, grammar, known, schema).text()
         try:
             return read(value_in(reply))
         except ValueReplyError as error:
@@ -121,10 +123,12 @@ class _AskedReply(Constrained):
         messages: Sequence[Message],
         grammar: Callable[[GrammarDialect], Grammar],
         known: Dialects | None,
+        about: str,
     ) -> None:
         dialects = model.grammar_dialects
-        super().__init__(known.taken(model, dialects, Purpose.PURPOSE_TOOL) if known else dialects)
+        super().__init__(known.taken(model, dialects, Purpose.PURPOSE_TOOL, about) if known else dialects)
         self._known = known
+        self._about = about
         self._model = model
         self._messages = messages
         self._grammar = grammar
@@ -162,13 +166,13 @@ class _AskedReply(Constrained):
         error = self._error
         return str(error) if error is not None and error.reason == GRAMMAR_REFUSED else None
 
+    def _begun(self) -> None:
+        if self._known and self.dialect is not None:
+            self._known.take(self._model, self.dialect, Purpose.PURPOSE_TOOL)
+
     def _refused(self, refusal: Refusal) -> None:
         if self._known and refusal.by_server:
-            self._known.refuse(self._model, refusal.dialect, Purpose.PURPOSE_TOOL)
-
-
-def _grammar(kind: ValueKind | None, dialect: GrammarDialect) -> Grammar:
-    return value_grammar(dialect, _SCHEMAS[kind])
+            self._known.refuse(self._model, refusal.dialect, Purpose.PURPOSE_TOOL, self._about)
 
 
 def _value_in(reply: str, kind: ValueKind | None) -> Any:

@@ -43,10 +43,12 @@ class WantedValue:
     Attributes:
         kind: what it is, if it can only be of one kind.
         words: that, as a model is told.
+        json: the schema, as text.
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._schema = AnswerSchema(dict(schema))
+        self.json = self._schema.json
         types = _types(schema)
         name = types[0] if len(types) == 1 else None
         self.kind: ValueKind | None = _KINDS[name][0] if name in _KINDS else None
@@ -56,7 +58,7 @@ class WantedValue:
         elif "enum" in schema and len(shown := _written(schema["enum"])) <= _MOST_SHOWN:
             self.words = f"The value is one of these: {shown[1:-1]}"
         else:
-            self.words = f"The value is JSON that fits this schema: {cut_middle(self._schema.json, _MOST_SHOWN)}"
+            self.words = f"The value is JSON that fits this schema: {cut_middle(self.json, _MOST_SHOWN)}"
 
     def grammar(self, dialect: GrammarDialect) -> Grammar:
         """The grammar of a reply with such a value, or with null.
@@ -65,12 +67,12 @@ class WantedValue:
             UsageError: it cannot be written in this notation.
         """
         if dialect == "json_schema":
-            form = answer_form(self._schema.json)
+            form = answer_form(self.json)
             if form.is_quoted:
                 raise UsageError("the schema of the value cannot be said in the subset that strict modes take")
             options = form.schema.get("anyOf", [form.schema])
             return Grammar(dialect, in_reply([*options, *([] if _NULL in options else [_NULL])]))
-        if _DOLLAR.search(self._schema.json):
+        if _DOLLAR.search(self.json):
             raise UsageError("the schema of the value has dollars, which grammars write as plans do")
         here = moved(self._schema.schema, "#/properties/value/anyOf/0")
         return value_grammar(dialect, in_reply([here, _NULL]))
@@ -87,7 +89,7 @@ class WantedValue:
         except AnswerError as error:
             first = error
         try:  # without the nulls that a strict schema makes a model write
-            return json.loads(self._schema.check(answer_form(self._schema.json).json(text)))
+            return json.loads(self._schema.check(answer_form(self.json).json(text)))
         except AnswerError:
             what = str(first).removeprefix("answer")
             raise ValueReplyError(f"the value does not fit where it goes{what}") from None
