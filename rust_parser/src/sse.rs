@@ -12,6 +12,7 @@ mod chunk;
 mod completions;
 mod items;
 mod responses;
+mod silence;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use serde::de::IgnoredAny;
 pub use self::calls::ToolCall;
 use self::calls::ToolCalls;
 use self::items::Items;
+use self::silence::Silence;
 
 /// How many bytes of one event, or of one whole JSON response, are kept at most.
 const LIMIT: usize = 16 * 1024 * 1024;
@@ -77,6 +79,7 @@ pub struct SseDecoder {
     opening: Option<String>,
     /// Which part of the output the latest text is of.
     text_source: Option<u64>,
+    silence: Silence,
     calls: ToolCalls,
     items: Items,
     finish_reason: Option<String>,
@@ -251,6 +254,12 @@ impl SseDecoder {
     fn take_line(&mut self, line: &[u8], text: &mut String) {
         if line.len() + self.data.len() > LIMIT {
             return self.refuse_size();
+        }
+        if matches!(line.first(), None | Some(b':')) {
+            self.error = self.silence.goes_on();
+            if self.is_over() {
+                return;
+            }
         }
         if line.is_empty() {
             return self.dispatch(false, text);

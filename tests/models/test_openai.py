@@ -10,6 +10,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 
 from dovetail.errors import ModelError, UsageError
 from dovetail.models import Completion, Grammar, Message, OpenAIModel, Usage
@@ -183,6 +184,19 @@ def test_a_model_may_serve_one_event_loop_after_another() -> None:
     model = OpenAIModel("m", base_url=f"http://127.0.0.1:{port}/v1", api_key=KEY)
     assert [asyncio.run(once(last=False)), asyncio.run(once(last=True))] == [["x"], ["x"]]
     gc.collect()  # the first loop's connection, which nobody could close
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_model_can_be_closed_when_the_loop_that_it_served_is_gone() -> None:
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(serve(Script([chunk("x"), STOP, DONE]))) as server,
+    ):
+        model = OpenAIModel("m", base_url=server.base_url, api_key=KEY)
+        assert asyncio.run(ask(model))[0] == ["x"]
+        asyncio.run(model.aclose())
+        gc.collect()  # the connection
 
 
 async def test_the_request_carries_the_settings() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import isolated_tools as isolated
 import pytest
-from test_processes import children, descriptors, is_alive, written
+from test_processes import children, descriptors, is_alive, seen, written
 
 from dovetail import Client, Engine, Executor, ToolDefinitionError, ToolSet, tool
 from dovetail.executor import ExecutorState
@@ -178,12 +178,17 @@ async def test_signs_of_progress_are_heard() -> None:
     assert facts(events, "call_progressed")
 
 
+def serving_threads() -> set[threading.Thread]:
+    """The threads that serve the processes of tools."""
+    return {thread for thread in threading.enumerate() if thread.name.startswith("dovetail-process")}
+
+
 async def test_a_run_that_is_cancelled_kills_its_processes_and_an_engine_that_is_closed_leaves_none(
     tmp_path: Path,
 ) -> None:
-    before, threads = children(), threading.active_count()
+    before = children()
     mark = tmp_path / "mark"
-    open_before = descriptors()
+    others, open_before = serving_threads(), descriptors()
     async with Engine([isolated.spin], ScriptedModel(plan(f'1. spin("{mark}")', "2. join()"), finish("x"))) as engine:
         run = engine.start("why?")
         process = int(await written(mark))
@@ -192,7 +197,8 @@ async def test_a_run_that_is_cancelled_kills_its_processes_and_an_engine_that_is
         assert failures(events) == {1: "CANCELLED"}
         assert not is_alive(process)
     assert children() <= before
-    assert threading.active_count() <= threads
+    # A thread says that its process is gone shortly before it is gone itself.
+    await seen(lambda: not serving_threads() - others)
     assert descriptors() <= open_before
 
 

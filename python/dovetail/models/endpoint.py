@@ -106,7 +106,8 @@ class Endpoint:
     async def aclose(self) -> None:
         """Close the connections."""
         client, self._client = self._client, None
-        if client is not None:
+        # A loop that is gone took its connections with it; only within their own can any be closed.
+        if client is not None and self._loop is asyncio.get_running_loop():
             await client.close()
 
 

@@ -48,8 +48,8 @@ impl SseDecoder {
                     name: function.name.as_deref().unwrap_or_default(),
                     arguments: &raw_text(function.arguments),
                 };
-                let added = self.calls.add(&piece);
-                self.refuse_calls(added);
+                let grown = self.calls.add(&piece);
+                self.calls_grew(grown);
             }
         }
         self.finish_reason = parts.finish_reason.or(self.finish_reason.take());
@@ -64,6 +64,7 @@ impl SseDecoder {
         if piece.is_empty() {
             return;
         }
+        self.silence.broken();
         let source = part.map_or(0, |index| index.saturating_add(1));
         if self.text_source.replace(source).is_some_and(|before| before != source) {
             text.push('\n');
@@ -83,7 +84,8 @@ impl SseDecoder {
         self.error_status = Some(chunk::error_status(error));
     }
 
-    pub(super) fn refuse_calls(&mut self, grown: Result<(), TooLarge>) {
+    pub(super) fn calls_grew(&mut self, grown: Result<(), TooLarge>) {
+        self.silence.broken();
         if let Err(TooLarge(message)) = grown {
             self.error = Some(message);
         }

@@ -109,7 +109,7 @@ impl SseDecoder {
                 let event: Delta = serde_json::from_slice(bytes)?;
                 if let Some(delta) = &event.delta {
                     let grown = self.calls.add_arguments(event.output_index, &String::from_utf8_lossy(&delta.0));
-                    self.refuse_calls(grown);
+                    self.calls_grew(grown);
                 }
             }
             "response.function_call_arguments.done" => {
@@ -117,7 +117,7 @@ impl SseDecoder {
                 let (name, arguments) = (event.name.unwrap_or_default(), raw_text(event.arguments));
                 let piece = Piece { index: event.output_index, id: "", name: &name, arguments: &arguments };
                 let grown = self.calls.set(&piece);
-                self.refuse_calls(grown);
+                self.calls_grew(grown);
             }
             "response.output_item.added" | "response.output_item.done" => {
                 let event: ItemEvent = serde_json::from_slice(bytes)?;
@@ -207,7 +207,7 @@ impl SseDecoder {
         let known = |text: &Option<Cow<str>>| text.as_deref().unwrap_or_default().to_owned();
         let (id, name, arguments) = (known(&item.call_id), known(&item.name), raw_text(item.arguments));
         let grown = self.calls.set(&Piece { index, id: &id, name: &name, arguments: &arguments });
-        self.refuse_calls(grown);
+        self.calls_grew(grown);
     }
 }
 

@@ -424,3 +424,17 @@ fn an_event_larger_than_the_limit_is_an_error_however_it_comes() {
         }
     }
 }
+
+#[test]
+fn a_server_that_goes_on_for_ever_without_a_word_is_an_error() {
+    let call = "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"name\":\"f\"}}]}}]}\n\n";
+    for (said, nothing) in [(chunk("word").as_str(), ": still here\n"), (call, "data: {}\n\n")] {
+        let mut decoder = SseDecoder::new();
+        let _ = decoder.feed(nothing.repeat(400_000).as_bytes());
+        let _ = decoder.feed(said.as_bytes());
+        assert_eq!(decoder.feed(nothing.repeat(400_000).as_bytes()), "");
+        assert_eq!(decoder.error(), None, "after {nothing:?}");
+        let _ = decoder.feed(nothing.repeat(101_000).as_bytes());
+        assert_eq!(decoder.error(), Some("500000 events in a row held neither text nor a call"));
+    }
+}
