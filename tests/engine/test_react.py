@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dovetail import Engine, RunFailedError
+from dovetail.joiner import MAX_REPLY
 from dovetail.limits import Limits
 from dovetail.models.protocol import Completion
 from dovetail.strategies.react_reply import ReactReply
@@ -190,6 +191,26 @@ async def test_an_answer_that_is_cut_off_is_incomplete() -> None:
 
     answered = facts(await react(ScriptedModel(half)), "run_answered")[0]
     assert (answered.answer, answered.incomplete) == ("it is a matter of", True)
+
+
+async def test_an_answer_that_goes_on_for_ever_is_stopped_and_incomplete() -> None:
+    closed = asyncio.Event()
+
+    async def endless() -> AsyncGenerator[str | Completion, None]:
+        try:
+            yield "Thought: hm\nAction: Finish("
+            while True:
+                yield "very " * 1_000
+                await asyncio.sleep(0)
+        finally:
+            closed.set()
+
+    events = await react(ScriptedModel(endless))
+    answered = facts(events, "run_answered")[0]
+    assert answered.incomplete
+    assert len(answered.answer) <= MAX_REPLY + 5_000
+    assert [fact.code for fact in facts(events, "plan_diagnosed")] == ["long_reply"]
+    assert closed.is_set()
 
 
 async def test_a_model_that_fails_fails_the_run() -> None:
