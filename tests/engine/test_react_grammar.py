@@ -66,6 +66,7 @@ async def test_a_turn_may_refer_to_what_has_succeeded_and_to_nothing_else() -> N
     assert outputs(events) == {1: "3", 3: "1.5"}
     assert [started.grammar for started in facts(events, "plan_started")] == ["gbnf"] * 4
     assert not facts(events, "plan_diagnosed")
+    assert model.stops == [()] * 4
     can_refer = [[model.accepts(call, f"half(${task})") for task in (1, 2, 3)] for call in (1, 2, 3, 4)]
     assert can_refer == [[False] * 3, [True, False, False], [True, False, False], [True, False, True]]
     assert model.accepts(1, "Finish(1)")

@@ -278,6 +278,26 @@ async def test_an_answer_behind_a_label_that_is_cut_off_is_incomplete() -> None:
     assert (answered.answer, answered.incomplete) == ("it is a matter of", True)
 
 
+@pytest.mark.parametrize("size", [3, 1_000])
+async def test_what_follows_an_observation_that_was_made_up_is_not_believed(size: int) -> None:
+    async def made_up() -> AsyncGenerator[str | Completion, None]:
+        text = "Thought: I look.\nObservation: it is 3\nThought: so\nAction: Finish(3)"
+        for at in range(0, len(text), size):
+            yield text[at : at + size]
+        yield Completion("stop", None)
+
+    model = ScriptedModel(made_up, finish("4"))
+    events = await react(model)
+    assert facts(events, "run_answered")[0].answer == "4"
+    assert "there is no action" in told(model, 2)
+    assert model.asked[1][-2]["content"] == "Thought: I look."
+
+
+async def test_half_an_answer_before_an_observation_that_was_made_up_is_the_answer() -> None:
+    events = await react(ScriptedModel("Action: Finish(it is 3\nObservation: well)"))
+    assert facts(events, "run_answered")[0].answer == "it is 3"
+
+
 async def test_a_model_that_goes_on_for_ever_is_stopped_in_each_turn() -> None:
     async def endless() -> AsyncGenerator[str | Completion, None]:
         while True:
@@ -320,6 +340,14 @@ _REPLIES = [
     "x" * 900 + "\nAction: search(1)",
     "#" * 900 + " Action: search(1)",
     'Action: "search"\nAction Input: "x"',
+    'Action: search("x"\nObservation: 3\nAction: search("y")',
+    "Action: search\nAction Input: x\nObservation: 3",
+    "Action: search\nObservation: 3",
+    "Action: search[x\nObservation: 3]",
+    "Final Answer: 42\nObservation: 3",
+    "Action: Finish(42\nObservation: 3)",
+    "Thought: a\nObservation: 3\nAction: search(1)",
+    "a\n" + "x" * 900 + "\nObserv",
 ]
 
 

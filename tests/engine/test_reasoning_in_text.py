@@ -15,7 +15,7 @@ from dovetail.strategies.react_reply import ReactReply
 from dovetail.strategies.reasoning import Reasoning
 from dovetail.tools import tool
 from dovetail.v1 import Event, FailureReason, ReplanRequested, RunState
-from scripted import PATIENCE, ScriptedModel, facts, outputs, plan
+from scripted import PATIENCE, GrammarModel, ScriptedModel, facts, outputs, plan
 
 pytestmark = pytest.mark.anyio
 
@@ -142,6 +142,22 @@ async def test_an_action_in_reasoning_is_none() -> None:
     assert [fact.text for fact in facts(events, "thought_written")] == ["so.", "known."]
 
 
+@pytest.mark.parametrize("opening", ["<think>\n", ""])
+async def test_an_observation_that_is_reasoned_about_ends_no_turn(opening: str) -> None:
+    reasoned = f'{opening}What would come of it?\nObservation: 5, say. So be it.\n</think>\nAction: length("real")'
+    model = ScriptedModel(f"{reasoned}\nObservation: 9", "Action: Finish(4)")
+    events = await run(model, strategy="react")
+    assert (outputs(events), answers(events), codes(events)) == ({1: "4"}, ["4"], [])
+
+
+async def test_a_server_that_may_have_stopped_in_reasoning_is_not_to_stop_any_more() -> None:
+    stopped, call = "<think>\nWhat would come of it?", 'Action: length("real")'
+    for first, later in ((call, ("\nObservation",)), (stopped, ()), (f"<think>hm</think>{call}", ()), ("Hm.", ())):
+        model = GrammarModel(first, "Action: Finish(4)", dialects=())
+        await run(model, strategy="react")
+        assert model.stops == [("\nObservation",), later]
+
+
 async def test_a_turn_that_is_only_reasoning_is_told_so() -> None:
     model = ScriptedModel('<think>\nAction: length("draft")', "Action: Finish(none)")
     events = await run(model, strategy="react")
@@ -169,6 +185,8 @@ async def test_a_turn_that_reasons_without_an_end_is_stopped_and_that_is_said() 
         " \n<Thinking>a</think></THINKING>\n<think>b</think>",
         "Hm.\n</think>",
         "x" * 500 + "</reasoning>",
+        "<think>a\nObservation: b\n</think>",
+        "a\nObservation: b\nAction: length(1)\nObservation: c </think>",
     ],
 )
 def test_an_action_is_read_behind_reasoning_however_it_is_cut(before: str, size: int) -> None:

@@ -47,6 +47,7 @@ class ForeignAction:
         tool: the tool, where it is known by now.
 
     Attributes:
+        form: how it is written.
         call: the call, as a plan has it but without its id, once it is complete and one.
         answer: the answer, once it is complete and one.
         thought: the thought that stands in it.
@@ -60,7 +61,7 @@ class ForeignAction:
         self.thought = ""
         self.closed = False
         self.mended = _MENDED[form]
-        self._form: Form = form
+        self.form: Form = form
         self._tool = tool
         self._text: list[str] = []
         self._pair = _Pair("[", depth=1) if form == "brackets" else _Pair("{")
@@ -84,13 +85,13 @@ class ForeignAction:
 
     def finish(self, *, cut_off: bool) -> None:
         """The model stopped; with ``cut_off`` in the middle, so that half a call is none."""
-        if self._form == "answer":
+        if self.form == "answer":
             self.answer = self.text.strip()
-        elif self._form == "input" and not cut_off and not (self._labelled and self._pair.is_open):
+        elif self.form == "input" and not cut_off and not (self._labelled and self._pair.is_open):
             self._read_input("\n", is_over=True)
 
     def _read(self, text: str) -> int | None:
-        match self._form:
+        match self.form:
             case "object":
                 end = self._read_pair(text)
                 if end is not None and isinstance(value := _json(self.text), dict):

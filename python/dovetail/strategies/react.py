@@ -14,10 +14,9 @@ from dovetail.grammar.digest import digests_of
 from dovetail.grammar.turn import TURN_DIALECTS
 from dovetail.joiner import MAX_REPLY, hear_last_words
 from dovetail.joiner_prompt import MUST_ANSWER, mistaken_answer
-from dovetail.models.stop_text import StopText
 from dovetail.observations import bounded_line, cut_middle, observed
 from dovetail.strategies.joining import Joining
-from dovetail.strategies.react_reply import ReactReply
+from dovetail.strategies.react_reply import STOP, ReactReply
 from dovetail.strategies.turns import MOST_ERROR, MOST_OBSERVED, MOST_SAID, Repetitions, Turns, opening
 from dovetail.tool_lines import tools_text
 from dovetail.v1 import Purpose, Severity
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
     from dovetail.tool_set import ToolSet
 
 __all__ = ["React", "check_react"]
-
-# A model that goes on would make up what its call returned.
-_STOP: Final = "\nObservation"
 
 _FINISH: Final = "Finish"
 
@@ -82,6 +78,8 @@ class React:
         """Think, act, observe, until the model finishes; see `Turns.find_answer`."""
         means = self._means
         joining, repetitions = Joining(means), Repetitions()
+        # Servers stop a model inside of what it reasons, too: one that does is not to be stopped by them.
+        stops = [STOP]
         shown = means.shown()
         first = opening(means, joining, _SYSTEM + tools_text(shown.shapes))
 
@@ -92,6 +90,7 @@ class React:
                 means,
                 messages,
                 repetitions,
+                stops,
                 shown=shown,
                 answer_schema=joining.schema,
                 must_answer=must_answer,
@@ -112,6 +111,7 @@ class _ReactTurn:
         means: Means,
         messages: list[Message],
         repetitions: Repetitions,
+        stops: list[str],
         *,
         shown: ToolSet,
         answer_schema: str,
@@ -121,6 +121,7 @@ class _ReactTurn:
         self._execution = means.execution
         self._books = means.books
         self._repetitions = repetitions
+        self._stops = stops
         self._shown = shown
         self._answer_schema = answer_schema
         self._max_tokens = max_tokens
@@ -133,7 +134,6 @@ class _ReactTurn:
         self._number = means.execution.plan.number + 1
         self._reply = ReactReply(means.tools.names)
         self._verdict = _core.ReplyReader()
-        self._said: list[str] = []
         self._called: list[str] = []
         self._answers = False
         self.model = means.planner.model.name
@@ -160,8 +160,9 @@ class _ReactTurn:
         return self._asked.dialect or ""
 
     async def _ask(self, dialect: GrammarDialect | None) -> AsyncGenerator[str, None]:
-        grammar = None
+        grammar, stops = None, self._stops
         if dialect is not None:
+            stops = []  # its grammar ends behind the action
             succeeded = [task.task_id for task in self._execution.progress.tasks if task.output_json is not None]
             grammar = await turn_grammar_away(
                 self._shown,
@@ -170,19 +171,19 @@ class _ReactTurn:
                 must_answer=self._must_answer,
                 answer_schema=self._answer_schema,
             )
-        return self.call.stream(self._messages, grammar=grammar, stop=(_STOP,), max_tokens=self._max_tokens)
+        return self.call.stream(self._messages, grammar=grammar, stop=tuple(stops), max_tokens=self._max_tokens)
 
     async def pieces(self) -> AsyncGenerator[str, None]:
         """The plan of the turn: its thought, and the one call that it makes, up to the end of that."""
-        stop, read = StopText([_STOP]), 0
+        read = 0
         async with aclosing(self._asked.pieces(self._ask)) as pieces:
             async for piece in pieces:
-                for text in self._act(stop.feed(piece)):
+                for text in self._act(piece):
                     yield text
                     if self._is_called():
                         break
                 read += len(piece)
-                if stop.stopped or self._is_done() or read > MAX_REPLY:
+                if self._reply.stopped or self._is_done() or read > MAX_REPLY:
                     if read > MAX_REPLY and not self._is_done():
                         self._note(
                             "long_reply",
@@ -192,15 +193,16 @@ class _ReactTurn:
                     await hear_last_words(pieces)
                     break
         if self.call.failure is None and not self._is_done():
-            for text in self._act(stop.finish(), is_over=True):
+            for text in self._act("", is_over=True):
                 yield text
 
     def _act(self, text: str, *, is_over: bool = False) -> Iterator[str]:
         """The model wrote on: what this adds to the plan."""
         reply = self._reply
-        self._said.append(text)
         was_known = reply.kind is not None
         action = reply.feed(text) + (reply.finish(cut_off=self.call.cut_off) if is_over else "")
+        if reply.reasoned or (is_over and reply.kind is None):  # or else it may have been stopped in reasoning
+            self._stops.clear()
         if not was_known and reply.kind is not None:
             if reply.thought:
                 yield f"Thought: {reply.thought}\n"
@@ -210,7 +212,7 @@ class _ReactTurn:
             self._conclude(action, is_over=is_over)
         elif self._must_answer:
             if reply.kind is None and is_over and not reply.is_reasoning:  # it is taken at its word
-                self._conclude("".join(self._said), is_over=True)
+                self._conclude(reply.said, is_over=True)
         elif reply.kind == "call":
             if not was_known:
                 yield f"{self._task_id}. "
@@ -268,8 +270,8 @@ class _ReactTurn:
                 f"Observation: nothing was called: {self._mistake()}\n"
                 "Reply with a line Action: tool(arguments), or Action: Finish(the answer)."
             )
-        said = "".join(self._said).strip()
-        if self._called:  # what stands behind the call was not read
+        said = self._reply.said.strip()
+        if self._called:
             said = f"Thought: {self._reply.thought}\nAction: {''.join(self._called).strip()}"
         return [
             {"role": "assistant", "content": cut_middle(said, MOST_SAID) or "(nothing)"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, Literal
 
+from dovetail.models.stop_text import StopText
 from dovetail.strategies.foreign_action import ForeignAction
 from dovetail.strategies.reasoning import LONGEST_TAG, Reasoning, closing_tag
 
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
 
     from dovetail.strategies.foreign_action import Form
 
-__all__ = ["ReactReply"]
+__all__ = ["STOP", "ReactReply"]
+
+STOP: Final = "\nObservation"
+"""What a model begins to make up that goes on behind its call: what that returned."""
 
 _COLON: Final = "[:\uff1a]"
 # `Action:`, as models write it: bold, numbered, in any case.
@@ -68,6 +72,10 @@ class ReactReply:
         self._foreign: ForeignAction | None = None
         self._labelled = False
         self._reasoning = Reasoning()
+        # In reasoning and in thoughts nobody is stopped: only behind a closing tag it is known what was reasoning.
+        self._stop = StopText([STOP])
+        self._is_made_up = False
+        self._is_unopened = False
 
     def feed(self, text: str) -> str:
         """A piece of the reply; returns what it adds to the action: a call without its label and id, or `Finish(…)`."""
@@ -78,6 +86,21 @@ class ReactReply:
         """Whether the model has not come to the end of its reasoning."""
         return self._reasoning.is_open
 
+    @property
+    def reasoned(self) -> bool:
+        """Whether there was reasoning in it, so far."""
+        return self._is_unopened or self._reasoning.had_some or self._reasoning.is_open
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the model goes on behind its action as if that had been done."""
+        return self._stop.stopped
+
+    @property
+    def said(self) -> str:
+        """What stands before the action, as it was written; all of the reply where there is none, reasoning aside."""
+        return "".join([*self._thoughts, self._held])
+
     def finish(self, *, cut_off: bool = False) -> str:
         """The reply is over: what it still adds to the action.
 
@@ -85,7 +108,11 @@ class ReactReply:
             cut_off: whether the model was stopped in the middle.
         """
         said = self._read(self._reasoning.finish(), is_over=True)
+        if self.kind is not None and not self.closed:
+            said += self._stop.finish()
         if (action := self._foreign) is not None:
+            if not action.closed:
+                action.feed(self._stop.finish())
             action.finish(cut_off=cut_off)
             said = self._take(action)
         return said
@@ -94,26 +121,32 @@ class ReactReply:
         if self._foreign is not None:
             return self._read_foreign(text)
         if self.kind is not None:
-            return "" if self.closed else text
+            return "" if self.closed else self._stop.feed(text)
         self._held += text
         while self._held or is_over:
-            if not self._is_ordinary and (begin := self._begin()) is not None:
+            if not self._is_ordinary and self._thoughts and self._held.startswith(STOP[1:]):
+                self._is_made_up = True
+            if not self._is_ordinary and not self._is_made_up and (begin := self._begin()) is not None:
                 return self._decide(begin, is_over=is_over)
             line, end, rest = self._held.partition("\n")
             if (behind := closing_tag(line)) is not None:  # its opening tag stood in the prompt
                 self._thoughts.clear()
+                self._is_made_up, self._is_unopened = False, True
                 self._held, self._is_ordinary = line[behind:].lstrip() + end + rest, False
                 continue
             if not end and len(line) < _LONGEST_LABEL and not self._is_ordinary:
                 break  # it may still become the beginning of an action
             if not end and not is_over and (tag := line.rfind("<", -LONGEST_TAG)) >= 0:
                 line, rest = line[:tag], line[tag:]  # it may still become a tag
-            self._thoughts.append(line + end)
+            if not self._is_made_up:
+                self._thoughts.append(line + end)
             self._held = rest
             self._is_ordinary = not end
             if not rest or (not end and not is_over):
                 break
         if is_over:
+            if self._is_made_up:
+                self._held = ""
             self._think(self._held)
         return ""
 
@@ -157,7 +190,7 @@ class ReactReply:
             if not known and name[0].lower() == "finish":
                 self._think("")
                 self.kind = "answer"
-                return f"Action: {rest}"
+                return f"Action: {self._stop.feed(rest)}"
             tool, at = known or name[0], begin + len(head) - len(behind)
             if behind.startswith("["):
                 return self._is_foreign("brackets", at + 1, tool)
@@ -166,7 +199,7 @@ class ReactReply:
             rest = tool + self._held[begin + name.end() :]
         self._think("")
         self.kind = "call"
-        return rest
+        return self._stop.feed(rest)
 
     def _known(self, name: str) -> str:
         """The tool that is named; underscores around it may be emphasis."""
@@ -179,6 +212,8 @@ class ReactReply:
 
     def _read_foreign(self, text: str) -> str:
         action = self._foreign
+        if action is not None and action.form != "object":  # which ends with its bracket, if it is an action at all
+            text = self._stop.feed(text)
         if action is None or (end := action.feed(text)) is None:
             return ""
         if action.call is None and action.answer is None and not self._labelled:

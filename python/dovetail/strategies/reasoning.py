@@ -27,15 +27,16 @@ class Reasoning:
 
     Attributes:
         is_open: whether the text is in reasoning that has no end yet.
+        had_some: whether it was in reasoning that had one.
     """
 
-    __slots__ = ("_closing", "_had_some", "_held", "_is_over", "is_open")
+    __slots__ = ("_closing", "_held", "_is_over", "had_some", "is_open")
 
     def __init__(self) -> None:
         self.is_open = False
         self._closing = _CLOSING
         self._held = ""
-        self._had_some = False
+        self.had_some = False
         self._is_over = False
 
     def feed(self, piece: str) -> str:
@@ -49,9 +50,9 @@ class Reasoning:
                     self._held = text[-LONGEST_TAG:]
                     return ""
                 self.is_open = False
-                self._had_some = True
+                self.had_some = True
                 text = text[closing.end() :]
-            if self._had_some:
+            if self.had_some:
                 text = text.lstrip()
             begun = text.lstrip()
             if (opening := _OPENING.match(begun)) is None:
