@@ -144,7 +144,6 @@ class Execution:
             cuts = range(0, len(whole), _LONGEST_TEXT)
             recorded += [("plan_text", {"plan": plan.number, "text": whole[at : at + _LONGEST_TEXT]}) for at in cuts]
         ready: list[_core.Ready] = []
-        need_approval: dict[int, str] = {}
         closed = False
         todo = list(steps)
         for step in todo:  # which grows while it is read: an output that is used again makes more tasks ready
@@ -161,9 +160,6 @@ class Execution:
                     recorded += repeated
                     continue
                 ready.append(step)
-                if (why := self._approvals.reason(step)) is not None:
-                    need_approval[step.task_id] = why
-                    recorded.append(("approval_requested", {"task_id": step.task_id, "reason": why}))
             elif isinstance(step, _core.Planned):
                 plan.tasks += 1
                 self._demands.planned(step.depends_on)
@@ -177,10 +173,7 @@ class Execution:
         if self._tools.has_sequential:
             self._expect(todo)
         for step in ready:
-            if step.task_id in need_approval:
-                self._approvals.request(step, need_approval[step.task_id])
-            else:
-                self._calls.start(step.task_id, self._tools[step.tool], step.arguments)
+            self.call(step)
         if self._tools.has_sequential:
             self._skip(todo, ready)
         if closed:
