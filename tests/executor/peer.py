@@ -20,7 +20,7 @@ from dovetail.v1.executor_service_pb2_grpc import ExecutorServiceServicer, add_E
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """How long anything may take, with the machine as busy as it may be."""
 
 
