@@ -15,7 +15,7 @@ from benchmarks.token_counts import counters
 from dovetail import ToolSet, tool
 from dovetail.examples import Example
 from dovetail.lessons import END_OF_PLAN, Lessons
-from dovetail.prompts import planner_messages
+from dovetail.prompts import PlannerPrompt
 
 if TYPE_CHECKING:
     from benchmarks.original import Original
@@ -73,7 +73,7 @@ def _row(case: tuple[int, int, bool], tokenizer: str, ours: int, theirs: int | N
 
 def _ours(tools: int, examples: int, arguments_told: bool) -> list[Message]:
     told = ToolSet(tool(function) for function in prompt_tools.functions(tools, arguments_told))
-    return planner_messages(_QUESTION, told.shapes, Lessons(_EXAMPLES[:examples], told).of(told))
+    return PlannerPrompt().messages(_QUESTION, told.shapes, Lessons(_EXAMPLES[:examples], told).of(told))
 
 
 def _theirs(original: Original, tools: int, examples: int, arguments_told: bool) -> list[Message]:

@@ -25,7 +25,7 @@ from dovetail.grammar import plan_grammar
 from dovetail.lessons import Lessons
 from dovetail.models.protocol import Completion
 from dovetail.models.vllm import VllmModel
-from dovetail.prompts import planner_messages
+from dovetail.prompts import PlannerPrompt
 from dovetail.v1 import Purpose
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class _Server:
         self.endless = VllmModel(name, **settings, extra_body={"ignore_eos": True})
         self.tools = ToolSet(tool(function) for function in prompt_tools.functions(_TOOLS, False))
         lessons = Lessons(_EXAMPLES, self.tools).of(self.tools)
-        self.messages: list[Message] = planner_messages(_QUESTION, self.tools.shapes, lessons)
+        self.messages: list[Message] = PlannerPrompt().messages(_QUESTION, self.tools.shapes, lessons)
         self.grammar = self.grammar_from(1)
 
     def grammar_from(self, first_id: int) -> Grammar:

@@ -23,7 +23,6 @@ __all__ = [
     "JoinerPrompt",
     "ReplyForm",
     "answer_terms",
-    "joiner_messages",
     "mistaken_answer",
     "nothing_said",
 ]
@@ -113,28 +112,6 @@ class JoinerPrompt:
         if must_answer:
             parts.append(f"{MUST_ANSWER} Reply with {_finish(form)}, even if the answer is incomplete.")
         return [{"role": "system", "content": system}, {"role": "user", "content": "\n\n".join(parts)}]
-
-
-def joiner_messages(
-    question: str,
-    observations: Sequence[Observation],
-    *,
-    form: ReplyForm = "lines",
-    must_answer: bool = False,
-    answer_schema: str = "",
-    cite: bool = False,
-    notes: str = "",
-) -> list[Message]:
-    """The chat that asks for an answer by Dovetail's own prompt: see `JoinerPrompt.messages`."""
-    return JoinerPrompt().messages(
-        question,
-        observations,
-        form=form,
-        must_answer=must_answer,
-        answer_schema=answer_schema,
-        cite=cite,
-        notes=notes,
-    )
 
 
 def answer_terms(answer_schema: str, *, cite: bool, form: ReplyForm = "lines") -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dovetail.models.protocol import Message
     from dovetail.replan_prompt import ReplanContext
 
-__all__ = ["END_OF_PLAN", "ExamplesAs", "PlanForm", "PlannerPrompt", "planner_messages"]
+__all__ = ["END_OF_PLAN", "ExamplesAs", "PlanForm", "PlannerPrompt"]
 
 ExamplesAs = Literal["turns", "system"]
 """Where examples stand: as turns of the chat before the question, or in the system prompt behind the tools."""
@@ -113,19 +113,6 @@ class PlannerPrompt:
             messages.append({"role": "assistant", "content": plan})
         messages.append({"role": "user", "content": _asked(question, replan, form)})
         return messages
-
-
-def planner_messages(
-    question: str,
-    tools: Sequence[ToolShape],
-    lessons: Sequence[Lesson] = (),
-    *,
-    form: PlanForm = "lines",
-    replan: ReplanContext | None = None,
-    notes: str = "",
-) -> list[Message]:
-    """The chat that asks for a plan by Dovetail's own prompt: see `PlannerPrompt.messages`."""
-    return PlannerPrompt().messages(question, tools, lessons, form=form, replan=replan, notes=notes)
 
 
 def _asked(question: str, replan: ReplanContext | None, form: PlanForm) -> str:

@@ -11,9 +11,9 @@ from commandline import BOUND, SPECS, dovetail
 
 from dovetail import Engine, ToolSet
 from dovetail.answer_schema import AnswerSchema
-from dovetail.joiner_prompt import JoinerPrompt, joiner_messages
+from dovetail.joiner_prompt import JoinerPrompt
 from dovetail.observations import Observation
-from dovetail.prompts import planner_messages
+from dovetail.prompts import PlannerPrompt
 from dovetail.replan_prompt import ReplanContext
 from scripted import ScriptedModel
 
@@ -41,14 +41,14 @@ def folder(tmp_path: Path) -> Path:
 
 def test_the_messages_are_those_that_the_planner_is_asked_with(folder: Path) -> None:
     done = dovetail(folder, "prompt", "--tools", "tools.json", "--question", "How?", "--json")
-    assert json.loads(done.stdout) == planner_messages("How?", SPECS)
+    assert json.loads(done.stdout) == PlannerPrompt().messages("How?", SPECS)
     assert done.returncode == 0
     assert b" characters, about " in done.stderr
 
 
 def test_the_joiner_is_asked_without_tools(folder: Path) -> None:
     done = dovetail(folder, "prompt", "--joiner", "--question", "How?", "--notes", "Be brief.", "--json")
-    assert json.loads(done.stdout) == joiner_messages("How?", (), notes="Be brief.")
+    assert json.loads(done.stdout) == JoinerPrompt().messages("How?", (), notes="Be brief.")
 
 
 def test_a_template_of_ones_own_is_filled_in_and_what_is_filled_in_is_not_read_again(folder: Path) -> None:
@@ -80,15 +80,15 @@ def test_another_plan_is_asked_for_behind_earlier_tasks(folder: Path) -> None:
     asked = ("prompt", "--tools", "tools.json", "--earlier", "earlier.txt", "--question", "How?", "--json")
     known = ReplanContext(EARLIER, "the height of Kay two", 3)
     done = dovetail(folder, *asked, "--missing", known.reason)
-    assert json.loads(done.stdout) == planner_messages("How?", SPECS, replan=known)
+    assert json.loads(done.stdout) == PlannerPrompt().messages("How?", SPECS, replan=known)
     assert b"That was not enough: MISSING" in dovetail(folder, *asked).stdout
 
 
 def test_of_a_model_that_takes_json_schemas_alone_plans_are_asked_for_in_json(folder: Path) -> None:
     asked = ("prompt", "--tools", "tools.json", "--question", "How?", "--json")
     in_json, in_lines = (dovetail(folder, *asked, "--dialect", name).stdout for name in ("json_schema", "gbnf"))
-    assert json.loads(in_json) == planner_messages("How?", SPECS, form="json")
-    assert json.loads(in_lines) == planner_messages("How?", SPECS)
+    assert json.loads(in_json) == PlannerPrompt().messages("How?", SPECS, form="json")
+    assert json.loads(in_lines) == PlannerPrompt().messages("How?", SPECS)
 
 
 def test_examples_too_are_in_json_for_a_model_whose_plans_are(folder: Path) -> None:
@@ -102,13 +102,13 @@ def test_the_joiner_is_asked_about_earlier_tasks_with_what_the_answer_must_be_li
     asked = ("prompt", "--joiner", "--question", "How?", "--json", "--cite", "--answer-schema", "answer.json")
     done = dovetail(folder, *asked, "--tools", "tools.json", "--earlier", "earlier.txt")
     schema = AnswerSchema({"type": "number"}).with_citations().json
-    assert json.loads(done.stdout) == joiner_messages("How?", EARLIER, answer_schema=schema, cite=True)
+    assert json.loads(done.stdout) == JoinerPrompt().messages("How?", EARLIER, answer_schema=schema, cite=True)
 
 
 def test_a_joiner_that_is_held_to_a_json_schema_is_asked_to_reply_in_json(folder: Path) -> None:
     (folder / "joiner.txt").write_text("For the harbour.\n$reply\n")
     asked = ("prompt", "--joiner", "--question", "How?", "--json", "--dialect", "json_schema")
-    assert json.loads(dovetail(folder, *asked).stdout) == joiner_messages("How?", (), form="json")
+    assert json.loads(dovetail(folder, *asked).stdout) == JoinerPrompt().messages("How?", (), form="json")
     done = dovetail(folder, *asked, "--template", "joiner.txt", "--answer-schema", "answer.json")
     schema = AnswerSchema({"type": "number"}).json
     own = JoinerPrompt(folder / "joiner.txt").messages("How?", (), form="json", answer_schema=schema)

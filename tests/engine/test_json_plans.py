@@ -8,7 +8,7 @@ import json
 import pytest
 
 from dovetail import Engine, Example
-from dovetail.prompts import planner_messages
+from dovetail.prompts import PlannerPrompt
 from dovetail.tool_set import ToolSet
 from dovetail.tools import tool
 from scripted import PATIENCE, GrammarModel, facts, finish, outputs, plan
@@ -60,7 +60,7 @@ async def test_a_model_that_takes_nothing_but_a_json_schema_is_taught_plans_in_j
     assert json.loads(grammar.text)["required"] == ["tasks", "join"]
     assert model.stops == [()]
     system, asked, taught, question = model.asked[0]
-    assert [system] == planner_messages("q", ToolSet([length, double]).shapes, form="json")[:1]
+    assert [system] == PlannerPrompt().messages("q", ToolSet([length, double]).shapes, form="json")[:1]
     assert asked["content"] == example.question
     assert json.loads(taught["content"]) == {
         "tasks": [task(1, "length", text="x $$5", unit=None), task(2, "double", number="$1")],
@@ -76,7 +76,7 @@ async def test_where_the_schema_is_refused_the_model_is_asked_for_lines_and_taug
         events = [event async for event in engine.start("How long is abc?").events()]
     assert facts(events, "run_answered")[0].answer == "3"
     assert [hint.code for hint in facts(events, "plan_diagnosed")] == ["grammar_refused"]
-    assert model.asked[0][0] == planner_messages("q", ToolSet([length]).shapes)[0]
+    assert model.asked[0][0] == PlannerPrompt().messages("q", ToolSet([length]).shapes)[0]
     assert model.asked[0][2]["content"] == '1. length("x")\n2. join($1)'
 
 
