@@ -57,7 +57,7 @@ async def test_a_drained_executor_finishes_what_is_out_and_says_goodbye_when_it_
 
 
 async def test_calls_that_outlast_the_drain_are_stopped_and_only_what_must_not_be_repeated_is_told() -> None:
-    async with peer() as server, serving([endless, searching], server.address, drain_seconds=0.1) as executor:
+    async with peer() as server, serving([endless, searching], server.address, drain_seconds=0.5) as executor:
         stream = await server.welcomed()
         await stream.call(call("a", "endless"), call("b", "searching"))
         await executor.state(ExecutorState.ATTACHED)
