@@ -168,7 +168,9 @@ async def test_of_the_progress_of_a_call_the_newest_is_sent() -> None:
         return "done"
 
     async with peer() as server, serving([slow], server.address):
-        stream = await server.welcomed()
+        stream = await server.attached()
+        # No heartbeat in between, however long the reports take.
+        await stream.welcome(interval=2 * PATIENCE, lease=6 * PATIENCE)
         await stream.call(call("a", "slow"))
         count, last = 0, None
         while last is None or last.fraction < 1:
