@@ -24,6 +24,7 @@ pytestmark = pytest.mark.anyio
 
 TOOLS = '''
 import asyncio, threading
+from pathlib import Path
 from dovetail import tool
 
 @tool(read_only=True)
@@ -33,8 +34,9 @@ async def double(number: int) -> int:
 
 @tool
 async def slow() -> str:
-    """Takes its time."""
-    await asyncio.sleep(0.2)
+    """Takes as long as it is let."""
+    while not Path("go").exists():
+        await asyncio.sleep(0.02)
     return "done"
 
 @tool
@@ -149,6 +151,7 @@ async def test_the_first_signal_drains_and_the_status_is_0(tmp_path: Path, numbe
         await process.line("attached")
         process.process.send_signal(number)
         await stream.drained()
+        (tmp_path / "go").touch()
         assert [result.outcome.output_json for result in await stream.results()] == ['"done"']
         await stream.record("a")
         (goodbye,) = await stream.closed()
@@ -184,7 +187,7 @@ async def test_signals_end_a_process_whose_loop_is_blocked(tmp_path: Path) -> No
 
 
 async def test_a_tool_that_does_not_let_itself_be_cancelled_does_not_keep_a_drained_process(tmp_path: Path) -> None:
-    async with attached(tmp_path, "--drain-seconds", "0.1") as (_, stream, process):
+    async with attached(tmp_path, "--drain-seconds", "0.5") as (_, stream, process):
         await stream.call(call("a", "stubborn"))
         await process.line("attached")
         process.process.send_signal(signal.SIGTERM)
