@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Iterator
 
 import grpc
 import pytest
@@ -29,16 +28,6 @@ async def double(number: int) -> int:
 async def endless() -> None:
     """Never ends by itself."""
     await asyncio.Event().wait()
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    """A port at which nobody listens, and that nobody else is given until the test is over; a peer may have it."""
-    with socket.socket() as kept:
-        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        kept.bind(("127.0.0.1", 0))
-        yield kept.getsockname()[1]
 
 
 async def test_an_executor_says_who_it_is_and_what_it_serves() -> None:

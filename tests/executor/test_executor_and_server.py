@@ -198,7 +198,7 @@ def tell(state, line):
 Executor([looking], %r, executor_id="doomed", on_state=tell).run()
 """
     lines = plan("1. looking()", "2. join($1)")
-    async with server(lines, heartbeat_seconds=0.2, lease_seconds=0.6) as address:
+    async with server(lines, heartbeat_seconds=0.5, lease_seconds=3) as address:
         doomed = await asyncio.create_subprocess_exec(
             sys.executable, "-c", program % address, stdout=asyncio.subprocess.PIPE
         )
@@ -219,9 +219,9 @@ Executor([looking], %r, executor_id="doomed", on_state=tell).run()
     assert [fact.executor_id for fact in facts(made, "call_started")] == ["doomed", "other"]
 
 
-async def test_an_executor_finds_the_server_that_takes_the_place_of_another() -> None:
+async def test_an_executor_finds_the_server_that_takes_the_place_of_another(port: int) -> None:
     lines = plan("1. double(21)", "2. join($1)")
-    async with server() as address:
+    async with server(listen=f"127.0.0.1:{port}") as address:
         executing = serving([double], address)
         executor = await executing.__aenter__()
         await executor.state(ExecutorState.ATTACHED)
