@@ -21,7 +21,7 @@ from dovetail.v1.tool_service_pb2_grpc import ToolServiceServicer, add_ToolServi
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """How long anything may take, with the machine as busy as it may be."""
 
 Act = Any
