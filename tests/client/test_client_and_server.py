@@ -82,11 +82,11 @@ async def test_a_tool_of_the_client_tells_how_far_it_is_from_the_loop_and_from_a
 
 
 async def test_the_idle_timeout_of_a_clients_tool_holds_while_it_is_silent_and_not_while_it_reports() -> None:
-    @tool(idle_timeout=0.2)
+    @tool(idle_timeout=1.5)
     async def work(reports: int, call: CallContext) -> int:
         """Works."""
         for _ in range(reports):
-            await asyncio.sleep(0.05)  # what it takes
+            await asyncio.sleep(0.25)  # what it takes: all in all more than it may be silent
             call.report()
         if not reports:
             await asyncio.Event().wait()
