@@ -87,7 +87,8 @@ async def test_a_server_that_is_not_there_is_unavailable_and_the_address_is_name
 
 
 async def test_a_server_that_does_not_answer_ends_the_request_after_its_timeout() -> None:
-    async with scripted(timeout=0.2) as (server, client):
+    # Long enough for the request to be at the server before.
+    async with scripted(timeout=2) as (server, client):
         server.on("GetRun", hang)
         with pytest.raises(ServerError, match="did not answer in time") as caught:
             await within(client.get("r"))
