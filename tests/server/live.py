@@ -19,7 +19,7 @@ from dovetail.v1.tool_service_pb2_grpc import ToolServiceStub
 from dovetail_server.server import Server
 from dovetail_server.settings import ServerSettings
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """The bound of every wait in these tests, in seconds; far above what any of them takes."""
 
 
