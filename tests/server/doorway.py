@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
 
-BOUND = 30.0
+BOUND = 60.0
 
 
 class Runs(RunServiceServicer):
