@@ -43,6 +43,7 @@ def facts(events: list[v1.Event], name: str) -> list[Any]:
 
 async def test_the_policy_of_an_executors_tool_is_applied_by_the_server() -> None:
     tries: list[str] = []
+    pairs = asyncio.Barrier(2)
     now = most = 0
 
     @tool(read_only=True, cache=60)
@@ -57,7 +58,8 @@ async def test_the_policy_of_an_executors_tool_is_applied_by_the_server() -> Non
         nonlocal now, most
         now += 1
         most = max(most, now)
-        await asyncio.sleep(0.01)
+        await pairs.wait()
+        await asyncio.sleep(0.01)  # time for a third
         now -= 1
         return number
 
