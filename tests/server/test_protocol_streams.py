@@ -143,7 +143,7 @@ async def test_a_stream_tells_of_its_run_from_the_first_event_to_the_last() -> N
 
 
 async def test_a_client_carries_out_its_own_tools() -> None:
-    tools = [spec("mine", timeout=Duration(seconds=9)), spec("other")]
+    tools = [spec("mine", timeout=Duration(seconds=60)), spec("other")]
     async with (
         serving([blob]) as live,
         streaming(live, "1. mine(7)\n2. other($1)\n3. join($2)", client_tools=tools) as s,
@@ -152,7 +152,7 @@ async def test_a_client_carries_out_its_own_tools() -> None:
         assert list(run.tools) == ["mine", "other"]  # and none of the server's, of which none was named
         call = await s.one_call()
         assert (call.task_id, call.tool, call.arguments_json) == (1, "mine", '{"a":7}')
-        assert 8e9 < call.timeout.ToNanoseconds() <= 9e9
+        assert 30e9 < call.timeout.ToNanoseconds() <= 60e9
         await s.send(tool_result=v1.ClientToolResult(call_id="never was"))
         await s.settle(call, '"first"')
         await s.settle(call, '"second"')  # which is ignored
@@ -230,7 +230,7 @@ async def test_more_calls_than_a_message_may_carry_come_in_several() -> None:
 
 
 async def test_the_time_of_a_clients_call_ends_at_the_server() -> None:
-    tools = [spec("mine", timeout=Duration(nanos=100_000_000))]
+    tools = [spec("mine", timeout=Duration(nanos=500_000_000))]
     async with serving() as live, streaming(live, ONE, client_tools=tools) as stream:
         call = await stream.one_call()
         assert (await stream.until(lambda message: message.cancelled_call_ids)).cancelled_call_ids == [call.call_id]
@@ -256,16 +256,16 @@ async def test_a_client_tells_how_far_its_calls_are_and_what_is_no_call_is_ignor
 
 
 async def test_progress_of_a_clients_call_puts_off_its_idle_timeout() -> None:
-    tool = spec("mine", policy=v1.ToolPolicy(idle_timeout=Duration(nanos=300_000_000)))
+    tool = spec("mine", policy=v1.ToolPolicy(idle_timeout=Duration(seconds=2)))
     question = "1. mine(1)\n2. mine(2)\n3. join($1)"
     async with serving() as live, streaming(live, question, client_tools=[tool]) as stream:
         calls: list[v1.ClientToolCall] = []
         while len(calls) < 2:
             calls += (await stream.receive()).calls
         heard, silent = calls
-        until = asyncio.get_running_loop().time() + 0.6
+        until = asyncio.get_running_loop().time() + 3
         while asyncio.get_running_loop().time() < until:
-            await asyncio.sleep(0.05)  # which is how often it tells of it
+            await asyncio.sleep(0.2)  # which is how often it tells of it
             await stream.send(tool_progress=v1.ClientToolProgress(call_id=heard.call_id))
         await stream.settle(heard, "5")
         assert await stream.end() == OK
