@@ -77,6 +77,8 @@ async def test_events_come_in_batches_and_a_watcher_that_stalls_holds_up_nobody(
         run_id = await live.create("\n".join(lines))
         stalled = live.runs.WatchRun(v1.WatchRunRequest(run_id=run_id))
         late = [event.sequence for event in (await stalled.read()).events]
+        # How much there is to be taken at once, is no matter of who is faster.
+        await live.until(run_id, "run_ended")
         batches = await asyncio.gather(*(watched(live, run_id) for _ in range(20)))
         for batch in batches:
             assert all(1 <= len(message.events) <= 64 for message in batch)
