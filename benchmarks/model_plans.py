@@ -1,6 +1,7 @@
 """Plans that real, small models write: how many compile, with the grammar and without, and what the grammar costs.
 
-llama.cpp always; a server of vLLM too if ``VLLM_BASE_URL`` names one (``VLLM_API_KEY``, as for the provider).
+Of llama.cpp; or of a server of vLLM, if ``VLLM_BASE_URL`` names one (``VLLM_API_KEY``, as for the provider). Plans are
+carried out, with the demo's own tools. What has an error under the grammar is shown on standard error.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import sys
 import time
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from dovetail import _core
 from dovetail.demo import EXAMPLES, TOOLS
 from dovetail.demo.countries import Country
 from dovetail.embedding import run_loop
+from dovetail.function_call import call_function
 from dovetail.model_call import ModelCall
 from dovetail.models import open_model
 from dovetail.planner import Planner, ToolShow
@@ -28,7 +31,7 @@ from dovetail.tool_set import ToolSet
 from dovetail.v1 import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from benchmarks.original import Original
     from benchmarks.rounds import Settings
@@ -71,12 +74,20 @@ _SHAPES: Final = (
 class _Plan:
     """What became of the text of one plan."""
 
+    text: str
     ended: bool
     """Whether the model came to its end, before the limit of tokens."""
-    tasks: int
-    """How many of its tasks may run, or have to wait for none but such tasks."""
-    errors: int
+    called: int
+    """How many of its tasks came to be called."""
+    unsettled: int
+    """How many tasks were left that neither had an output nor never could."""
+    errors: tuple[str, ...]
     """Its error diagnostics, but for that of a call that was cut in two."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether it has no error, and something was called of it, all that could be."""
+        return not self.errors and self.called > 0 and not self.unsettled
 
 
 def questions(count: int) -> list[str]:
@@ -96,18 +107,17 @@ def run(settings: Settings, original: Original | None) -> list[Row]:  # noqa: AR
 
 
 async def _run(settings: Settings) -> list[Row]:
-    servers: dict[str, Callable[[float], Model]] = {"llama.cpp": lambda heat: open_model("local:", temperature=heat)}
     if url := os.environ.get("VLLM_BASE_URL"):
-        name = f"vllm:{await _first_model(url)}"
-        servers["vLLM"] = lambda heat: open_model(name, base_url=url, temperature=heat, timeout=300)
+        label, name, options = "vLLM", f"vllm:{await _first_model(url)}", {"base_url": url, "timeout": 300.0}
+    else:
+        label, name, options = "llama.cpp", "local:", {}
     rows: list[Row] = []
-    for label, opened in servers.items():
-        for temperature in (0.0, 1.0):
-            model = opened(temperature)
-            try:
-                rows += await _rows(settings, label, model, temperature)
-            finally:
-                await model.aclose()
+    for temperature in (0.0, 1.0):
+        model = open_model(name, temperature=temperature, **options)
+        try:
+            rows += await _rows(settings, label, model, temperature)
+        finally:
+            await model.aclose()
     return rows
 
 
@@ -116,22 +126,23 @@ async def _rows(settings: Settings, label: str, model: Model, temperature: float
     asked = questions(_QUESTIONS // 5 if settings.quick else _QUESTIONS)
     free = await _count(model, tools, asked, None)
     held = await _count(model, tools, asked, model.grammar_dialects[0])
+    _show_errors(held)
     where = f"{label}, temperature {temperature:g}, {len(asked)} questions"
     rows = [
         Row(
             "model_plans",
             f"plans with an error that came to their end under the grammar; {where}",
-            sum(1 for plan in held if plan.ended and plan.errors),
+            sum(1 for plan in held if plan.ended and not plan.sound),
             "",
             target=0,
             beside="without the grammar",
-            beside_value=sum(1 for plan in free if plan.errors or not plan.tasks),
+            beside_value=sum(1 for plan in free if plan.ended and not plan.sound),
             note=_shares(held, free),
         ),
         Row(
             "model_plans",
             f"plans cut off by the limit of {_MAX_TOKENS} tokens, under the grammar, of which nothing runs; {where}",
-            sum(1 for plan in held if not plan.ended and (plan.errors or not plan.tasks)),
+            sum(1 for plan in held if not plan.ended and not plan.sound),
             "",
             target=0,
         ),
@@ -154,10 +165,17 @@ async def _rows(settings: Settings, label: str, model: Model, temperature: float
 def _shares(held: Sequence[_Plan], free: Sequence[_Plan]) -> str:
     def told(plans: Sequence[_Plan]) -> str:
         ended = [plan for plan in plans if plan.ended]
-        sound = sum(1 for plan in ended if plan.tasks and not plan.errors)
+        sound = sum(1 for plan in ended if plan.sound)
         return f"{sound} of {len(ended)} that ended are sound, {len(plans) - len(ended)} were cut off"
 
     return f"with it {told(held)}; without it {told(free)}"
+
+
+def _show_errors(plans: Sequence[_Plan]) -> None:
+    for plan in plans:
+        if not plan.sound:
+            why = "; ".join(plan.errors) or f"{plan.called} called, {plan.unsettled} unsettled"
+            print(f"--- {why}\n{plan.text}", file=sys.stderr, flush=True)
 
 
 async def _count(model: Model, tools: ToolSet, asked: Sequence[str], dialect: GrammarDialect | None) -> list[_Plan]:
@@ -173,18 +191,33 @@ async def _count(model: Model, tools: ToolSet, asked: Sequence[str], dialect: Gr
 async def _plan(model: Model, tools: ToolSet, question: str, dialect: GrammarDialect | None) -> _Plan:
     machine = _core.Machine(tools.core)
     steps: list[_core.Step] = []
+    text = ""
     call = ModelCall(model, Purpose.PURPOSE_PLAN, 1)
     async with aclosing(await _asked(call, model, tools, question, dialect)) as pieces:
         async for piece in pieces:
+            text += piece
             steps += machine.feed(piece)
     if call.failure is not None:
         raise RuntimeError(call.failure.message)
     steps += machine.finish(cut_off=call.cut_off)
+    called = await _carry_out(machine, steps)
     wrong = [step for step in steps if isinstance(step, _core.Diagnostic) and step.severity == "error"]
-    wrong = [step for step in wrong if not call.cut_off or step.code != "cut_off"]
-    failed = {step.task_id for step in wrong}
-    tasks = sum(1 for step in steps if isinstance(step, _core.Planned) and step.task_id not in failed)
-    return _Plan(not call.cut_off, tasks, len(wrong))
+    errors = tuple(f"{step.code}: {step.message}" for step in wrong if not call.cut_off or step.code != "cut_off")
+    return _Plan(text, not call.cut_off, called, machine.unsettled, errors)
+
+
+async def _carry_out(machine: _core.Machine, steps: list[_core.Step]) -> int:
+    """Call each task that is ready, and those that become so, whose steps are added; returns how many were called."""
+    functions = {tool.name: tool for tool in TOOLS}
+    called = 0
+    for step in steps:  # which grows meanwhile
+        if isinstance(step, _core.Ready):
+            called += 1
+            try:
+                steps += machine.succeed(step.task_id, await call_function(functions[step.tool], step.arguments, None))
+            except ZeroDivisionError:
+                steps += machine.fail(step.task_id)
+    return called
 
 
 async def _token_seconds(model: Model, tools: ToolSet, asked: Sequence[str]) -> tuple[float, float]:
