@@ -20,21 +20,26 @@ def note(key):
     with open(os.environ["CALL_LOG"], "a") as log:
         log.write(f"{key}\\n")
 
-@tool(read_only=True)
-async def look(call: CallContext, key: str, seconds: float = 0) -> int:
-    """Looks, for a while; says which process did."""
+async def carry_out(call, key, until):
     note(key)
     call.report(message="entered")
-    await asyncio.sleep(seconds)
+    while until and not os.path.exists(until):
+        await asyncio.sleep(0.02)
     return os.getpid()
 
-@tool
-async def press(call: CallContext, key: str, seconds: float = 0) -> int:
-    """Presses, which must not be done twice; says which process did."""
-    note(key)
-    call.report(message="entered")
+@tool(read_only=True)
+async def look(call: CallContext, key: str, until: str = "", seconds: float = 0) -> int:
+    """Looks, until there is a file, and for a while; says which process did."""
+    pid = await carry_out(call, key, until)
     await asyncio.sleep(seconds)
-    return os.getpid()
+    return pid
+
+@tool
+async def press(call: CallContext, key: str, until: str = "", seconds: float = 0) -> int:
+    """Presses, which must not be done twice; says which process did."""
+    pid = await carry_out(call, key, until)
+    await asyncio.sleep(seconds)
+    return pid
 
 @tool(read_only=True)
 async def die() -> None:
@@ -74,12 +79,12 @@ class ExecutorProcess:
     def kill(self) -> None:
         """End it without a word."""
         self._process.kill()
-        self._process.wait(30)
+        self._process.wait(60)
 
     def end(self) -> int:
         """Ask it to end, and wait; returns its exit status."""
         self._process.terminate()
-        return self._process.wait(30)
+        return self._process.wait(60)
 
     def made(self) -> list[str]:
         """The keys of the calls that were made, by all executors of the folder."""

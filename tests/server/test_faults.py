@@ -27,7 +27,8 @@ from live import PATIENCE, Live, Silent, serving
 
 pytestmark = pytest.mark.anyio
 
-LEASE = {"heartbeat_seconds": 0.2, "lease_seconds": 1.0, "grace_seconds": 30.0}
+# A lease that tests need not wait for long, and that no stall of a busy machine uses up.
+LEASE = {"heartbeat_seconds": 0.3, "lease_seconds": 2.0, "grace_seconds": PATIENCE}
 
 
 @tool(read_only=True)
@@ -44,10 +45,26 @@ async def served_by(live: Live, name: str, count: int) -> None:
             for shown in (await live.tools.ListTools(v1.ListToolsRequest())).tools:
                 if shown.spec.name == name and len(shown.executor_ids) == count:
                     return
+            await asyncio.sleep(0.02)  # and leaves the machine to those that are awaited
 
 
 def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+class Word:
+    """A file for which calls wait that are to be out until the test says otherwise."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def say(self) -> None:
+        self.path.touch()
+
+
+@pytest.fixture
+def go(tmp_path: Path) -> Word:
+    return Word(tmp_path / "go")
 
 
 def reasons(events: list[v1.Event]) -> dict[int, str]:
@@ -64,13 +81,14 @@ def outputs(events: list[v1.Event]) -> dict[int, str]:
     return {fact.task_id: fact.output_json for fact in found}
 
 
-async def test_a_killed_executor_costs_a_repeatable_call_nothing_but_time(tmp_path: Path) -> None:
+async def test_a_killed_executor_costs_a_repeatable_call_nothing_but_time(tmp_path: Path, go: Word) -> None:
     async with serving(**LEASE) as live:
         with executors(tmp_path, live.address, "first") as (first,):
             await served_by(live, "look", 1)
-            run_id = await live.create('1. look("a", 0.5)\n2. look("b")\n3. join($1)', tools=["look"])
+            run_id = await live.create(f'1. look("a", "{go.path}")\n2. look("b")\n3. join($1)', tools=["look"])
             await live.until(run_id, "call_progressed")
             first.kill()
+            go.say()
             with executors(tmp_path, live.address, "second") as (second,):
                 events = await live.events(run_id)
     lost = [event.call_lost for event in events if event.HasField("call_lost")]
@@ -83,7 +101,7 @@ async def test_a_call_that_must_not_be_repeated_is_unknown_after_the_grace(tmp_p
     async with serving(**{**LEASE, "grace_seconds": 0.3}) as live:
         with executors(tmp_path, live.address, "first", "second", places=1) as both:
             await served_by(live, "press", 2)
-            run_id = await live.create('1. press("a", 600)\n2. join()', tools=["press"])
+            run_id = await live.create('1. press("a", seconds=600)\n2. join()', tools=["press"])
             started = await live.until(run_id, "call_started")
             victim = both[started.call_started.executor_id == "second"]
             await live.until(run_id, "call_progressed")
@@ -100,7 +118,7 @@ async def test_executors_killed_at_random_lose_no_call_and_repeat_none_that_must
         names = [f"executor-{number}" for number in range(4)]
         with executors(tmp_path, live.address, *names) as all_of_them:
             await served_by(live, "look", 4)
-            lines = [f'{one}. {dice.choice(("look", "press"))}("key-{one}", 0.05)' for one in range(1, 201)]
+            lines = [f'{one}. {dice.choice(("look", "press"))}("key-{one}", seconds=0.05)' for one in range(1, 201)]
             run_id = await live.create("\n".join([*lines, "201. join()"]), tools=["look", "press"])
             await live.until(run_id, "task_succeeded", count=20)
             for victim in dice.sample(all_of_them, 2):
@@ -126,13 +144,14 @@ async def test_a_tool_that_takes_its_executor_with_it_is_given_up_before_all_are
     assert len(shown.tool.executor_ids) == 1
 
 
-async def test_what_a_stopped_executor_sends_after_its_lease_is_refused(tmp_path: Path) -> None:
+async def test_what_a_stopped_executor_sends_after_its_lease_is_refused(tmp_path: Path, go: Word) -> None:
     async with serving(**LEASE) as live:
         with executors(tmp_path, live.address, "stopped") as (stopped,):
             await served_by(live, "look", 1)
-            run_id = await live.create('1. look("a", 0.5)\n2. join($1)', tools=["look"])
+            run_id = await live.create(f'1. look("a", "{go.path}")\n2. join($1)', tools=["look"])
             await live.until(run_id, "call_progressed")
             stopped.send(signal.SIGSTOP)
+            go.say()
             await live.until(run_id, "call_lost")
             with executors(tmp_path, live.address, "second") as (second,):
                 events = await live.events(run_id)
@@ -143,16 +162,20 @@ async def test_what_a_stopped_executor_sends_after_its_lease_is_refused(tmp_path
     assert outputs(events) == {1: str(second.pid)}
 
 
-async def test_a_stopped_executor_brings_the_result_of_a_call_that_must_not_be_repeated(tmp_path: Path) -> None:
+async def test_a_stopped_executor_brings_the_result_of_a_call_that_must_not_be_repeated(
+    tmp_path: Path, go: Word
+) -> None:
     async with serving(**LEASE) as live:
         with executors(tmp_path, live.address, "stopped") as (stopped,):
             await served_by(live, "press", 1)
-            run_id = await live.create('1. press("a", 0.5)\n2. join($1)', tools=["press"])
+            run_id = await live.create(f'1. press("a", "{go.path}")\n2. join($1)', tools=["press"])
             await live.until(run_id, "call_progressed")
             stopped.send(signal.SIGSTOP)
+            go.say()
             async with asyncio.timeout(PATIENCE):
-                while (await live.tools.ListTools(v1.ListToolsRequest())).tools:
-                    pass  # until its lease is over
+                # Until its lease is over, of which no event tells.
+                while (await live.tools.ListTools(v1.ListToolsRequest())).tools:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
             stopped.send(signal.SIGCONT)
             events = await live.events(run_id)
             assert stopped.made() == ["a"]
@@ -163,24 +186,26 @@ async def test_an_executor_behind_a_black_hole_is_noticed_within_its_lease(tmp_p
     async with serving(**LEASE) as live, Proxy.to(live.address) as proxy:
         with executors(tmp_path, proxy.address, "far"):
             await served_by(live, "look", 1)
-            run_id = await live.create('1. look("a", 600)\n2. join()', tools=["look"])
+            run_id = await live.create('1. look("a", seconds=600)\n2. join()', tools=["look"])
             await live.until(run_id, "call_progressed")
             proxy.loses = True
             began = time.monotonic()
             await live.until(run_id, "call_lost")
             noticed = time.monotonic() - began
             await live.runs.CancelRun(v1.CancelRunRequest(run_id=run_id))
-    assert noticed <= LEASE["lease_seconds"] + 2
+    # Without a lease it would be noticed by nobody, or once TCP gives up; the rest is for a busy machine.
+    assert noticed <= LEASE["lease_seconds"] + 15
 
 
-async def test_an_executor_comes_back_by_itself_after_its_connection_was_cut(tmp_path: Path) -> None:
+async def test_an_executor_comes_back_by_itself_after_its_connection_was_cut(tmp_path: Path, go: Word) -> None:
     async with serving(**LEASE) as live, Proxy.to(live.address) as proxy:
         with executors(tmp_path, proxy.address, "far") as (far,):
             await served_by(live, "press", 1)
-            run_id = await live.create('1. press("a", 0.6)\n2. join($1)', tools=["press"])
+            run_id = await live.create(f'1. press("a", "{go.path}")\n2. join($1)', tools=["press"])
             await live.until(run_id, "call_progressed")
             for task in list(proxy._tasks):
                 task.cancel()
+            go.say()
             events = await live.events(run_id)
             assert far.made() == ["a"]
     assert outputs(events) == {1: str(far.pid)}
@@ -190,7 +215,7 @@ async def test_an_executor_that_is_asked_to_end_finishes_what_it_has(tmp_path: P
     async with serving(**LEASE) as live:
         with executors(tmp_path, live.address, "leaving") as (leaving,):
             await served_by(live, "press", 1)
-            run_id = await live.create('1. press("a", 0.3)\n2. join($1)', tools=["press"])
+            run_id = await live.create('1. press("a", seconds=0.3)\n2. join($1)', tools=["press"])
             await live.until(run_id, "call_progressed")
             status = await asyncio.to_thread(leaving.end)
             events = await live.events(run_id)
@@ -260,11 +285,10 @@ async def test_a_thousand_dropped_connections_leave_nothing_behind() -> None:
             # The server goes on answering in between.
             assert await live.answer(f'1. here("{batch}")\n2. join($1)') == str(batch)
         async with asyncio.timeout(PATIENCE):
-            while descriptors() > before[0] + 5:
+            # gRPC waits for the next requests with a handful of tasks of its own.
+            while descriptors() > before[0] + 5 or len(asyncio.all_tasks()) > before[1] + 5:
                 await live.runs.ListRuns(v1.ListRunsRequest())
-        gc.collect()
-        # gRPC waits for the next requests with a handful of tasks of its own.
-        assert len(asyncio.all_tasks()) <= before[1] + 5
+                gc.collect()
 
 
 async def test_a_stalled_watcher_holds_up_nobody() -> None:
@@ -292,9 +316,8 @@ async def test_a_stalled_watcher_does_not_hold_up_the_end_of_a_server() -> None:
         await live.events(run_id)
         stalled = RunServiceStub(own).WatchRun(v1.WatchRunRequest(run_id=run_id))
         await asyncio.wait_for(stalled.read(), PATIENCE)
-        began = time.monotonic()
-        await asyncio.wait_for(live.server.__aexit__(None, None, None), PATIENCE)
-        assert time.monotonic() - began < 2.5
+        # Held up, it would wait for as long as nobody reads; what it does wait is half a second.
+        await asyncio.wait_for(live.server.__aexit__(None, None, None), PATIENCE / 3)
 
 
 async def test_who_watches_a_run_that_the_end_of_its_server_cancels_is_told_its_last_event() -> None:
@@ -321,5 +344,7 @@ async def test_nothing_is_left_of_a_server_that_has_ended() -> None:
     async with serving([here], models={"silent": Silent()}) as live:
         watch = live.runs.WatchRun(v1.WatchRunRequest(run_id=await live.create("never answered")))
         assert (await asyncio.wait_for(watch.read(), PATIENCE)).events[0].HasField("run_started")
-    gc.collect()
-    assert asyncio.all_tasks() <= before
+    async with asyncio.timeout(PATIENCE):
+        while left := asyncio.all_tasks() - before:
+            await asyncio.wait(left, timeout=PATIENCE)
+            gc.collect()
