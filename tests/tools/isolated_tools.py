@@ -19,6 +19,7 @@ from typing import Annotated, Any
 from dovetail import CallContext, RetryableError, Secret, tool
 
 LEFT_BEHIND: list[bytes] = []
+SILENT_SECONDS = 1.5
 
 
 @dataclass
@@ -224,10 +225,10 @@ def about(call: CallContext) -> dict[str, Any]:
     }
 
 
-@tool(isolation="process", timeout=30, idle_timeout=0.2)
+@tool(isolation="process", timeout=30, idle_timeout=SILENT_SECONDS)
 def report_on(seconds: float, call: CallContext) -> str:
-    """Gives signs of progress, for a while."""
-    end = time.monotonic() + seconds
+    """Gives signs of progress, so much longer than it may be silent."""
+    end = time.monotonic() + SILENT_SECONDS + seconds
     while time.monotonic() < end:
         call.report(message="still here")
         time.sleep(0.01)
