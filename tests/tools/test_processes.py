@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -43,6 +45,17 @@ def children() -> set[int]:
 
 def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def opened() -> Counter[str]:
+    """What the descriptors of this process lead to, and how many to each."""
+    found: Counter[str] = Counter()
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            found[str(entry.readlink())] += 1
+        except OSError:  # the one that reads this list
+            continue
+    return found
 
 
 def is_alive(process: int) -> bool:
@@ -154,7 +167,9 @@ async def test_a_tool_knows_its_call_and_says_how_far_it_is(shared: Processes) -
             started=lambda: started.append(time.monotonic()),
             progressed=lambda fraction, message: progress.append((fraction, message)),
         )
-    assert output.startswith('{"run_id":"run-1","task_id":7,"call_id":"run-1/7.1","seconds_left":29.9')
+    told = json.loads(output)
+    assert 15 < told.pop("seconds_left") <= 30
+    assert told == {"run_id": "run-1", "task_id": 7, "call_id": "run-1/7.1"}
     assert progress == [(0.25, "a quarter")]
     assert len(started) == 1
 
@@ -372,12 +387,11 @@ async def test_a_call_that_is_cancelled_has_its_process_killed_whatever_it_does(
     mark = tmp_path / "mark"
     task = asyncio.create_task(call(shared, called, f'{{"mark": "{mark}"}}'))
     process = int(await written(mark))
-    began = time.monotonic()
     task.cancel()
-    await asyncio.wait({task}, timeout=PATIENCE)
+    # By itself, it would never end.
+    await asyncio.wait({task}, timeout=PATIENCE / 3)
     assert task.cancelled()
     assert not is_alive(process)
-    assert time.monotonic() - began < 5
     assert await call(shared, isolated.double, '{"number": 4}') == "8"
 
 
@@ -421,7 +435,7 @@ async def test_what_a_tool_has_started_ends_with_it(shared: Processes, tmp_path:
 
 
 async def test_nothing_is_left_of_many_calls_that_crash_hang_and_succeed() -> None:
-    before, open_before = children(), descriptors()
+    before, open_before = children(), opened()
     processes = Processes(2)
     for _ in range(3):
         processes.hold()
@@ -437,7 +451,8 @@ async def test_nothing_is_left_of_many_calls_that_crash_hang_and_succeed() -> No
         assert [task.result() for task in tasks[3:6]] == ["2", "2", "2"]
         await processes.release()
         assert children() <= before
-    assert descriptors() <= open_before
+    # By what they lead to: of those that other tests have left, some may be closed meanwhile.
+    await seen(lambda: not opened() - open_before)
 
 
 PARENT = """
