@@ -14,7 +14,7 @@ from dovetail.v1 import Event, FailureReason
 
 Script = str | Callable[[], AsyncGenerator[str | Completion, None]]
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """The bound of every wait in these tests, in seconds; far above what any of them takes."""
 
 
