@@ -95,9 +95,9 @@ def test_a_star_stands_for_any_text(pattern: str, text: str, fits: bool) -> None
 
 
 def test_no_text_makes_a_pattern_slow() -> None:
-    began = time.process_time()
+    began = time.thread_time()
     assert not demanded(f"send(to={'*a' * 50}*b)", send, f'{{"to": "{"a" * 1_000_000}"}}')
-    assert time.process_time() - began < 1
+    assert time.thread_time() - began < 1
 
 
 @pytest.mark.parametrize("rule", ["", "send(", "send(to)", "send(=x)", "two words", "send(to=x) or more"])
@@ -263,9 +263,9 @@ async def test_a_task_waits_no_longer_than_its_tools_policy_says() -> None:
 
 
 async def test_a_decision_in_time_ends_the_waiting() -> None:
-    @tool(approval=True, approval_timeout=0.05)
+    @tool(approval=True, approval_timeout=1)
     async def slow() -> str:
-        await asyncio.sleep(0.1)  # longer than the approval may take
+        await asyncio.sleep(1.2)  # longer than the approval may take
         return "called"
 
     model = ScriptedModel(plan("1. slow()", "2. join($1)"))
