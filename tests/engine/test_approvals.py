@@ -99,7 +99,7 @@ async def test_only_a_task_that_waits_can_be_resolved_and_only_once() -> None:
 
 async def test_nobody_answering_ends_with_the_deadline_of_the_run() -> None:
     model = ScriptedModel(plan('1. send("Ada")', "2. join($1)"))
-    events = await events_of([send], model, limits=Limits(deadline=0.05))
+    events = await events_of([send], model, limits=Limits(deadline=1))
     assert failures(events) == {1: "CANCELLED"}
     assert facts(events, "run_ended")[0].failure.reason == 8
 
