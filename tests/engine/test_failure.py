@@ -329,7 +329,7 @@ async def test_the_deadline_ends_the_run_and_fails_what_is_on_its_way() -> None:
         return ""
 
     model = ScriptedModel(plan("1. wait()", '2. echo("$1")', "3. join()"))
-    events = await events_of([wait, echo], model, limits=Limits(deadline=0.1))
+    events = await events_of([wait, echo], model, limits=Limits(deadline=1))
     ended = facts(events, "run_ended")[0]
     assert ended.failure.reason == FailureReason.FAILURE_REASON_DEADLINE_EXCEEDED
     assert failures(events) == {1: "CANCELLED", 2: "CANCELLED"}
@@ -341,7 +341,7 @@ async def test_a_model_that_is_silent_for_ever_ends_with_the_deadline() -> None:
         yield ""
 
     model = ScriptedModel(silent)
-    events = await events_of([echo], model, limits=Limits(deadline=0.1))
+    events = await events_of([echo], model, limits=Limits(deadline=1))
     assert facts(events, "run_ended")[0].failure.reason == FailureReason.FAILURE_REASON_DEADLINE_EXCEEDED
     assert model.closed_early == 1
 
