@@ -269,7 +269,7 @@ async def test_a_deadline_ends_a_run_in_the_middle_of_a_call() -> None:
         await asyncio.Event().wait()
         return ""
 
-    model, limits = ScriptedModel(act("endless()")), Limits(deadline=0.2)
+    model, limits = ScriptedModel(act("endless()")), Limits(deadline=1)
     async with asyncio.timeout(PATIENCE), Engine([endless], model, strategy="react", limits=limits) as engine:
         events = [event async for event in engine.start("why?").events()]
     assert kinds(events)[-2:] == ["task_failed", "run_ended"]
