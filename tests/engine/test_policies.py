@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,37 @@ class Overlap:
             await asyncio.sleep(0)
         self.now -= 1
         return number
+
+
+class Clock:
+    """The time of this loop, which goes on only when a test says so: a busy machine makes nothing late."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        loop = asyncio.get_running_loop()
+        self.now = loop.time()
+        monkeypatch.setattr(loop, "time", lambda: self.now)
+
+    async def settled(self) -> None:
+        """Let everything happen that can happen now."""
+        for _ in range(500):
+            await asyncio.sleep(0)
+
+    async def goes_on(self, seconds: float) -> None:
+        """Let so much time pass, and happen what it brings."""
+        self.now += seconds
+        await self.settled()
+
+    async def come_to(self, work: Awaitable[Any]) -> Any:
+        """What comes of work that needs no time; pytest's own time limit bounds it, for this clock stands still."""
+        task = asyncio.ensure_future(work)
+        while not task.done():  # noqa: ASYNC110 - to wait for it would be to wait for the clock
+            await asyncio.sleep(0)
+        return task.result()
+
+
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
 
 
 # Retries ----------------------------------------------------------------------------------------------------------
@@ -112,7 +144,7 @@ async def test_a_pause_between_calls_holds_no_place_and_ends_with_the_run() -> N
         plan("1. broken()", "2. other()", "3. join()"),
         broken,
         other,
-        limits=Limits(deadline=0.3, max_parallel_calls=1),
+        limits=Limits(deadline=1, max_parallel_calls=1),
     )
     assert outputs(events) == {2: '"fine"'}
     assert failures(events) == {1: "CANCELLED"}
@@ -140,18 +172,18 @@ async def test_a_task_has_a_time_of_its_own_whatever_its_calls_are_doing() -> No
 
 
 async def test_a_call_that_gives_no_sign_of_life_is_ended_and_one_that_does_is_not() -> None:
-    @tool(idle_timeout=0.15)
+    @tool(idle_timeout=1)
     async def silent() -> str:
         """Says nothing."""
         await asyncio.Event().wait()
         return ""
 
-    @tool(idle_timeout=0.15)
+    @tool(idle_timeout=1)
     async def busy(call: CallContext) -> str:
         """Takes longer than it may be silent."""
-        for done in range(20):
-            await asyncio.sleep(0.02)
-            call.report(done / 20)
+        for done in range(15):
+            await asyncio.sleep(0.1)
+            call.report(done / 15)
         return "done"
 
     events = await run(plan("1. silent()", "2. busy()", "3. join()"), silent, busy)
@@ -181,21 +213,24 @@ async def test_a_tools_parallel_limit_holds_over_all_runs() -> None:
     assert facts(events, "call_waiting")
 
 
-async def test_no_more_calls_begin_in_a_period_than_the_rate_says() -> None:
-    loop = asyncio.get_running_loop()
-    began: list[float] = []
+async def test_no_more_calls_begin_in_a_period_than_the_rate_says(clock: Clock) -> None:
+    began: list[int] = []
 
-    @tool(rate="3/0.4s")
+    @tool(rate="3/4s")
     async def visit(number: int) -> int:
         """Visits."""
-        began.append(loop.time())
+        began.append(number)
         return number
 
-    await run(calls_of("visit", 10), visit)
-    # A call is let through in time and enters its tool later, on a busy machine much later: without the rate, all
-    # would begin at once.
-    assert all(later - earlier >= 0.2 for earlier, later in zip(began, began[3:], strict=False))
-    assert began == sorted(began)
+    running = asyncio.create_task(run(calls_of("visit", 10), visit))
+    await clock.settled()
+    for most in (3, 6, 9):
+        assert len(began) == most
+        await clock.goes_on(3.9)
+        assert len(began) == most
+        await clock.goes_on(0.2)
+    await clock.come_to(running)
+    assert began == list(range(1, 11))
 
 
 async def test_tools_that_share_a_key_never_overlap_and_others_do() -> None:
@@ -229,11 +264,11 @@ async def test_tools_that_share_a_key_never_overlap_and_others_do() -> None:
 # Breakers -----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_tool_that_keeps_failing_is_not_called_for_a_while_and_then_tried_once() -> None:
+async def test_a_tool_that_keeps_failing_is_not_called_for_a_while_and_then_tried_once(clock: Clock) -> None:
     healthy = False
     calls = 0
 
-    @tool(breaker_failures=3, breaker_pause=0.2, max_parallel=1)
+    @tool(breaker_failures=3, breaker_pause=2, max_parallel=1)
     async def ill(number: int) -> int:
         """Works when it is well."""
         nonlocal calls
@@ -252,14 +287,15 @@ async def test_a_tool_that_keeps_failing_is_not_called_for_a_while_and_then_trie
                 await started.wait()
                 return sorted(failures([event async for event in started.events()]).values())
 
-            assert await reasons() == ["CIRCUIT_OPEN"] * 7 + ["TOOL_ERROR"] * 3
-            assert await reasons() == ["CIRCUIT_OPEN"] * 10
-            await asyncio.sleep(0.25)
+            assert await clock.come_to(reasons()) == ["CIRCUIT_OPEN"] * 7 + ["TOOL_ERROR"] * 3
+            await clock.goes_on(1.9)
+            assert await clock.come_to(reasons()) == ["CIRCUIT_OPEN"] * 10
+            await clock.goes_on(0.2)
             # One trial, which fails: the circuit is open again.
-            assert await reasons() == ["CIRCUIT_OPEN"] * 9 + ["TOOL_ERROR"]
-            await asyncio.sleep(0.25)
+            assert await clock.come_to(reasons()) == ["CIRCUIT_OPEN"] * 9 + ["TOOL_ERROR"]
+            await clock.goes_on(2.1)
             healthy = True
-            assert await reasons() == []
+            assert await clock.come_to(reasons()) == []
     assert calls == 3 + 1 + 10
 
 
@@ -312,10 +348,10 @@ async def test_a_thousand_identical_calls_at_once_make_one() -> None:
     assert sum(fact.cached for fact in seen) == 998
 
 
-async def test_an_output_is_used_again_in_other_runs_until_its_time_is_over() -> None:
+async def test_an_output_is_used_again_in_other_runs_until_its_time_is_over(clock: Clock) -> None:
     calls: list[str] = []
 
-    @tool(read_only=True, cache=0.3)
+    @tool(read_only=True, cache=3)
     async def look(place: str) -> str:
         """Looks."""
         calls.append(place)
@@ -324,11 +360,12 @@ async def test_an_output_is_used_again_in_other_runs_until_its_time_is_over() ->
     async with asyncio.timeout(PATIENCE):
         text = plan('1. look("here")', "2. join($1)")
         async with Engine([look], ScriptedModel(*[text] * 3)) as engine:
-            assert await engine.start("why?").answer() == "seen here"
-            assert await engine.start("why?").answer() == "seen here"
+            assert await clock.come_to(engine.start("why?").answer()) == "seen here"
+            await clock.goes_on(2.9)
+            assert await clock.come_to(engine.start("why?").answer()) == "seen here"
             assert calls == ["here"]
-            await asyncio.sleep(0.35)
-            assert await engine.start("why?").answer() == "seen here"
+            await clock.goes_on(0.2)
+            assert await clock.come_to(engine.start("why?").answer()) == "seen here"
     assert calls == ["here", "here"]
 
 
