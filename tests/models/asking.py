@@ -28,7 +28,7 @@ DONE = [chunk(finish_reason="stop"), usage_chunk(), sse(b"[DONE]")]
 @asynccontextmanager
 async def closing(model: M) -> AsyncIterator[M]:
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             yield model
     finally:
         await model.aclose()
