@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import time
 from contextlib import aclosing
 from typing import Any
 
@@ -50,18 +50,20 @@ async def told(*scripts: Script, text: str = "", **settings: Any) -> ModelError:
         [counted("", 0), chunk("x"), counted(None, 7, "stop")],
     ],
 )
-async def test_of_several_usages_the_last_one_counts(body: list[bytes]) -> None:
+async def test_of_several_usages_the_last_one_counts(body: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each stream says when it is over: on a busy machine a later usage may be late.
+    monkeypatch.setattr("dovetail.models.openai_stream._LATER_USAGE_GRACE", 60.0)
     for parts in (body, [b"".join(body)]):
         async with serve(Script(parts)) as server, closing(OpenAIModel("m", base_url=server.base_url)) as model:
             assert await ask(model) == ("x", Completion("stop", Usage(11, 7)))
 
 
-async def test_a_usage_that_came_with_the_end_is_not_waited_for_again() -> None:
+async def test_a_usage_that_came_with_the_end_is_not_waited_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dovetail.models.openai_stream._USAGE_GRACE", 60.0)
     script = Script([chunk("x"), counted(None, 7, "stop"), Fault.HANG])
     async with serve(script) as server, closing(OpenAIModel("m", base_url=server.base_url)) as model:
-        began = time.monotonic()
-        assert await ask(model) == ("x", Completion("stop", Usage(11, 7)))
-        assert time.monotonic() - began < 1.5
+        async with asyncio.timeout(20):
+            assert await ask(model) == ("x", Completion("stop", Usage(11, 7)))
 
 
 async def test_a_refusal_is_what_the_model_says() -> None:
