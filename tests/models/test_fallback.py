@@ -184,7 +184,7 @@ async def test_a_silent_server_is_replaced_after_its_timeout() -> None:
     async with serve(Script([Fault.HANG])) as silent, serve(Script([chunk("x"), *DONE])) as server:
         chain = FallbackModel(
             [
-                open_model("openai:a", base_url=silent.base_url, api_key="k", timeout=0.2),
+                open_model("openai:a", base_url=silent.base_url, api_key="k", timeout=1),
                 open_model("openai:b", base_url=server.base_url, api_key="k"),
             ]
         )
