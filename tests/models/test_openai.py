@@ -5,7 +5,6 @@ import gc
 import gzip
 import json
 import socket
-import time
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,8 @@ pytestmark = pytest.mark.anyio
 
 QUESTION: list[Message] = [{"role": "user", "content": "how high?"}]
 KEY = "sk-canary-0123456789"
+PATIENCE = 60.0
+"""The bound of every wait in these tests, in seconds; far above what any of them takes."""
 STOP = chunk(finish_reason="stop")
 DONE = sse(b"[DONE]")
 UNREACHABLE = FailureReason.FAILURE_REASON_MODEL_UNREACHABLE
@@ -38,9 +39,9 @@ TIMEOUT = FailureReason.FAILURE_REASON_MODEL_TIMEOUT
 
 @asynccontextmanager
 async def model_at(base_url: str, **settings: Any) -> AsyncIterator[OpenAIModel]:
-    model = OpenAIModel("m", **{"base_url": base_url, "api_key": KEY, "max_retries": 0, "timeout": 5.0, **settings})
+    model = OpenAIModel("m", **{"base_url": base_url, "api_key": KEY, "max_retries": 0, "timeout": 60.0, **settings})
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             yield model
     finally:
         await model.aclose()
@@ -141,12 +142,15 @@ async def test_a_compressed_stream_is_read() -> None:
 
 
 @pytest.mark.parametrize("end", [[STOP, usage_chunk(), DONE], [STOP, usage_chunk()], [DONE]])
-async def test_reading_stops_at_the_end_even_if_the_connection_stays_open(end: list[bytes]) -> None:
+async def test_reading_stops_at_the_end_even_if_the_connection_stays_open(
+    end: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whoever read on would read for as long as that.
+    monkeypatch.setattr("dovetail.models.openai_stream._USAGE_GRACE", PATIENCE)
     async with serve(Script([chunk("x"), *end, Fault.HANG])) as server, model_at(server.base_url) as model:
-        started = time.monotonic()
-        pieces, _ = await ask(model)
+        async with asyncio.timeout(PATIENCE / 3):
+            pieces, _ = await ask(model)
         assert pieces == ["x"]
-        assert time.monotonic() - started < 1.5
         await server.gone.wait()
 
 
@@ -156,7 +160,9 @@ async def test_a_fault_after_the_finish_reason_costs_only_the_usage(fault: Fault
         assert await ask(model) == (["x"], Completion("stop", None))
 
 
-async def test_the_connection_of_a_stream_read_to_its_end_is_used_again() -> None:
+async def test_the_connection_of_a_stream_read_to_its_end_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The end of the body comes, and on a busy machine it may be late.
+    monkeypatch.setattr("dovetail.models.openai_stream._DRAIN_GRACE", PATIENCE)
     async with serve(Script([chunk("x"), STOP, usage_chunk(), DONE])) as server:
         async with model_at(server.base_url) as model:
             await ask(model)
@@ -178,11 +184,13 @@ def test_a_model_may_serve_one_event_loop_after_another() -> None:
                 await model.aclose()
             return pieces
 
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    model = OpenAIModel("m", base_url=f"http://127.0.0.1:{port}/v1", api_key=KEY)
-    assert [asyncio.run(once(last=False)), asyncio.run(once(last=True))] == [["x"], ["x"]]
+    # Nobody else is given the port between the two.
+    with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        port = kept.getsockname()[1]
+        model = OpenAIModel("m", base_url=f"http://127.0.0.1:{port}/v1", api_key=KEY)
+        assert [asyncio.run(once(last=False)), asyncio.run(once(last=True))] == [["x"], ["x"]]
     gc.collect()  # the first loop's connection, which nobody could close
 
 
@@ -354,8 +362,8 @@ async def test_a_server_that_closes_without_an_answer_is_unreachable() -> None:
     "script", [Script(head=Fault.HANG), Script([Fault.HANG]), Script([b": alive\n\n", Fault.HANG])]
 )
 async def test_a_silent_server_is_a_timeout_and_not_asked_again(script: Script) -> None:
-    async with serve(script) as server, model_at(server.base_url, timeout=0.2, max_retries=3) as model:
-        with pytest.raises(ModelError, match=r"0\.2 s") as raised:
+    async with serve(script) as server, model_at(server.base_url, timeout=1, max_retries=3) as model:
+        with pytest.raises(ModelError, match=r"1 s") as raised:
             await ask(model)
         assert raised.value.reason == TIMEOUT
         assert len(server.requests) == 1
@@ -363,30 +371,30 @@ async def test_a_silent_server_is_a_timeout_and_not_asked_again(script: Script) 
 
 
 async def test_a_server_that_falls_silent_in_the_middle_is_a_timeout() -> None:
-    error = await failure(Script([chunk("half"), Fault.HANG]), text="half", timeout=0.2)
+    error = await failure(Script([chunk("half"), Fault.HANG]), text="half", timeout=1)
     assert error.reason == TIMEOUT
 
 
 async def test_a_silent_error_page_is_a_timeout() -> None:
-    assert (await failure(Script([b"{", Fault.HANG], status=400), timeout=0.2)).reason == TIMEOUT
+    assert (await failure(Script([b"{", Fault.HANG], status=400), timeout=1)).reason == TIMEOUT
 
 
 async def test_closing_the_stream_closes_the_response_at_once() -> None:
     async with serve(Script([chunk("a"), Fault.HANG])) as server, model_at(server.base_url) as model:
         async with aclosing(model.stream(QUESTION)) as stream:
             assert await anext(stream) == "a"
-        await asyncio.wait_for(server.gone.wait(), 1)
+        await asyncio.wait_for(server.gone.wait(), PATIENCE / 3)
 
 
 @pytest.mark.parametrize("script", [Script([chunk("a"), Fault.HANG]), Script(head=Fault.HANG)])
 async def test_cancelling_the_reader_closes_the_response_at_once(script: Script) -> None:
     async with serve(script) as server, model_at(server.base_url) as model:
         reader = asyncio.create_task(ask(model))
-        await asyncio.wait_for(server.asked.wait(), 5)
+        await asyncio.wait_for(server.asked.wait(), PATIENCE / 3)
         reader.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reader
-        await asyncio.wait_for(server.gone.wait(), 1)
+        await asyncio.wait_for(server.gone.wait(), PATIENCE / 3)
 
 
 def test_openai_needs_a_key_and_a_server_of_ones_own_does_not() -> None:
