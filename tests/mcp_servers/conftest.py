@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 SERVER = Path(__file__).parent / "python_server.py"
-PATIENCE = 30.0
 
 
 @pytest.fixture
@@ -36,27 +35,18 @@ def servers(tmp_path: Path, notes: Path) -> str:
 @pytest.fixture
 async def url(notes: Path) -> AsyncIterator[str]:
     """Where the server speaks streamable HTTP."""
+    # The place is there before its server, which inherits it: nobody else is given the port, and who comes early waits.
     with socket.create_server(("127.0.0.1", 0)) as place:
         port = place.getsockname()[1]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(SERVER), str(port), env={**os.environ, "NOTES": str(notes)}
-    )
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(SERVER),
+            str(place.fileno()),
+            env={**os.environ, "NOTES": str(notes)},
+            pass_fds=[place.fileno()],
+        )
     try:
-        async with asyncio.timeout(PATIENCE):
-            while not await listens(port):
-                assert process.returncode is None
         yield f"http://127.0.0.1:{port}/mcp"
     finally:
         process.kill()
         await process.wait()
-
-
-async def listens(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        await asyncio.sleep(0.02)
-        return False
-    writer.close()
-    await writer.wait_closed()
-    return True

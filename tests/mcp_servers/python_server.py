@@ -1,12 +1,14 @@
-"""An MCP server with tools that behave well and badly, on stdio, or on HTTP if it is given a port."""
+"""An MCP server with tools that behave well and badly, on stdio, or on HTTP at the socket whose descriptor is given."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 from pathlib import Path
 
+import uvicorn
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context, Image
 from mcp.server.mcpserver.exceptions import ToolError
@@ -124,6 +126,7 @@ async def learn(name: str, ctx: Context) -> str:
 if __name__ == "__main__":
     note(f"started {os.getpid()}")
     if len(sys.argv) > 1:
-        asyncio.run(server.run_streamable_http_async(port=int(sys.argv[1])))
+        serving = uvicorn.Server(uvicorn.Config(server.streamable_http_app(), log_level="error"))
+        asyncio.run(serving.serve(sockets=[socket.socket(fileno=int(sys.argv[1]))]))
     else:
         server.run("stdio")
