@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 RAW_SERVER = Path(__file__).parent / "raw_server.py"
 
 
-def raw_file(folder: Path, name: str = "raw", *, connect_timeout: float = 30.0, **options: Any) -> str:
+def raw_file(folder: Path, name: str = "raw", *, connect_timeout: float = 60.0, **options: Any) -> str:
     """A file that names the server, with these options of `raw_server`."""
     return server_file(folder, name, [sys.executable, str(RAW_SERVER), json.dumps(options)], connect_timeout)
 
 
-def server_file(folder: Path, name: str, command: Sequence[str], connect_timeout: float = 30.0) -> str:
+def server_file(folder: Path, name: str, command: Sequence[str], connect_timeout: float = 60.0) -> str:
     """A file that names any command as a server."""
     file = folder / f"{name}.toml"
     words = ", ".join(json.dumps(word) for word in command)
