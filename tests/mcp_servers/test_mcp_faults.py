@@ -213,26 +213,32 @@ async def test_a_tool_that_cannot_be_planned_with_does_not_take_the_others_along
 
 
 @pytest.mark.parametrize(
-    ("program", "said"),
+    ("program", "patience", "said"),
     [
         (
-            "import sys; sys.exit('no key is set')",
+            "echo no key is set >&2; exit 1",
+            60.0,
             "ended with status 1; its last words: no key is set; run its command",
         ),
-        ("print('Usage: x')", "ended with status 0; what it wrote is no MCP: 'Usage: x'; run its command by hand"),
+        ("echo Usage: x", 60.0, "ended with status 0; what it wrote is no MCP: 'Usage: x'; run its command by hand"),
+        # A shell says its words at once, also on a busy machine.
         (
-            "import time; print('Listening on port 80', flush=True); time.sleep(60)",
-            "did not answer the handshake within 1.5 s; what it wrote is no MCP: 'Listening on port 80'",
+            "echo Listening on port 80; exec sleep 60",
+            3.0,
+            "did not answer the handshake within 3 s; what it wrote is no MCP: 'Listening on port 80'",
         ),
         (
-            "import sys, time; print('waiting', file=sys.stderr, flush=True); time.sleep(60)",
-            "did not answer the handshake within 1.5 s, and wrote nothing; its last words: waiting; see that",
+            "echo waiting >&2; exec sleep 60",
+            3.0,
+            "did not answer the handshake within 3 s, and wrote nothing; its last words: waiting; see that",
         ),
     ],
 )
-async def test_what_is_no_server_is_said_with_what_to_do(tmp_path: Path, program: str, said: str) -> None:
+async def test_what_is_no_server_is_said_with_what_to_do(
+    tmp_path: Path, program: str, patience: float, said: str
+) -> None:
     with pytest.raises(UsageError) as refused:
-        await ToolSet.load([server_file(tmp_path, "none", [sys.executable, "-c", program], 1.5)])
+        await ToolSet.load([server_file(tmp_path, "none", ["sh", "-c", program], patience)])
     assert f"MCP server none {said}" in str(refused.value).replace("cannot be reached: ", "")
 
 
