@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from notes import closed_again, opened
 from raw import raw_file
 
 from dovetail.engine import Engine
@@ -157,7 +158,7 @@ async def test_no_process_and_no_descriptor_is_left_of_a_server_that_ignores_its
     first = await ToolSet.load([raw_file(tmp_path, "first", notes=str(notes))])
     async with Engine(first, ScriptedModel()):
         pass
-    before = descriptors()
+    before = opened()
     stubborn = await ToolSet.load(
         [raw_file(tmp_path, f"stubborn{number}", stubborn=True, notes=str(notes)) for number in range(3)]
     )
@@ -165,18 +166,18 @@ async def test_no_process_and_no_descriptor_is_left_of_a_server_that_ignores_its
     async with Engine(stubborn, ScriptedModel()):
         pass
     assert alive(notes) == []
-    assert descriptors() == before
+    await closed_again(before)
 
 
 async def test_no_process_is_left_of_servers_whose_loading_failed(tmp_path: Path, notes: Path) -> None:
     from dovetail.errors import UsageError
 
-    before = descriptors()
+    before = opened()
     for options in ({"endless": "repeating"}, {"tools": [{"name": "none"}]}):
         with pytest.raises(UsageError):
             await ToolSet.load([raw_file(tmp_path, notes=str(notes), **options)])
     assert alive(notes) == []
-    assert descriptors() == before
+    await closed_again(before)
 
 
 async def test_an_executor_closes_the_sessions_of_its_tools(tmp_path: Path, notes: Path) -> None:
@@ -192,10 +193,6 @@ async def test_an_executor_closes_the_sessions_of_its_tools(tmp_path: Path, note
         executor.drain()
         await attached
     assert alive(notes) == []
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def alive(notes: Path) -> list[int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from notes import noted
+from notes import closed_again, noted, opened
 
 from dovetail.engine import Engine
 from dovetail.errors import UsageError
@@ -36,10 +36,6 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def started(notes: Path) -> list[int]:
@@ -155,10 +151,10 @@ async def test_a_message_without_bounds_costs_the_server_its_life_and_not_our_me
 
 async def test_no_process_and_no_descriptor_outlives_its_engine(servers: str, notes: Path) -> None:
     await called(servers, '1. trouble.say("x")')  # the thread of the sessions begins with the first
-    before = descriptors()
+    before = opened()
     for _ in range(2):
         await called(servers, '1. trouble.say("x")')
-    assert descriptors() == before
+    await closed_again(before)
     assert len(started(notes)) == 3
     assert not any(is_alive(pid) for pid in started(notes))
 
