@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(BUILD_SEC
 
 COUNT = '1. word_count("one two  three")\n2. word_count(" ")\n3. word_count(text="$1 and $2", delay_ms=1)\n4. join($3)'
 SLOW = '1. word_count("one two", delay_ms=2000)\n2. join($1)'
+# Long enough for its client to hear of the call, and for the executor to be killed, on a busy machine.
+SLOWER = '1. word_count("one two", delay_ms=4000)\n2. join($1)'
 
 
 async def test_an_executor_carries_out_calls_until_it_is_told_to_leave(example: Example, tmp_path: Path) -> None:
@@ -70,10 +72,10 @@ async def test_an_executor_resumes_its_session_when_the_stream_breaks(example: E
 
 
 async def test_a_call_of_an_executor_that_was_killed_is_finished_by_another(example: Example, tmp_path: Path) -> None:
-    hasty = ("--heartbeat-seconds", "0.5", "--lease-seconds", "3")
+    hasty = ("--heartbeat-seconds", "0.5", "--lease-seconds", "4")
     serve = example.serve
     async with (
-        serving(tmp_path, SLOW, options=hasty) as address,
+        serving(tmp_path, SLOWER, options=hasty) as address,
         executing(tmp_path, *serve, "--server", address) as (first, first_id),
         running(tmp_path, *example.ask, "--server", address, "--question", "How many?") as client,
     ):
@@ -108,7 +110,7 @@ def word_count(text: str) -> int:
 
 async def test_executors_in_all_languages_serve_the_same_tool_side_by_side(tmp_path: Path) -> None:
     examples = [built(language) for language in LANGUAGES.values()]
-    plan = "\n".join(f'{task}. word_count("one", delay_ms=500)' for task in (1, 2, 3)) + "\n4. join($1)"
+    plan = "\n".join(f'{task}. word_count("one", delay_ms=2500)' for task in (1, 2, 3)) + "\n4. join($1)"
     async with serving(tmp_path, plan) as address, AsyncExitStack() as stack:
         ids = set()
         for example in examples:
