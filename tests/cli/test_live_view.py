@@ -93,8 +93,8 @@ def test_the_tasks_stay_and_the_answer_and_a_summary_stand_below(tmp_path: Path)
         assert shown.process.wait(BOUND) == 0
     frame = last_frame(shown.text())
     assert frame[:2] == ["how many?", "  twice."]
-    assert re.fullmatch(r"✓ 1 double\(number=21\) +42 +0\.\d s", frame[2])
-    assert re.match(r"✗ 2 broken\(text=\"luck\"\) +TOOL_ERROR: ValueError: no luck +0\.\d s", frame[3])
+    assert re.fullmatch(r"✓ 1 double\(number=21\) +42 +\d+\.\d s", frame[2])
+    assert re.match(r"✗ 2 broken\(text=\"luck\"\) +TOOL_ERROR: ValueError: no luck +\d+\.\d s", frame[3])
     assert re.match(r"– 3 double +skipped: task 2 failed", frame[4])
     assert frame[5:8] == ["", "It is 42,", "I think."]
     assert frame[9].startswith("1 plan · 2 calls · 2 model calls · 30 tokens · ")
