@@ -14,7 +14,7 @@ from dovetail.tool_set import ToolSet
 from dovetail.tool_wire import tool_from_wire
 from dovetail.v1 import ToolSpec
 
-BOUND = 10.0
+BOUND = 60.0
 """Seconds that any of these may take: far above what they need, far below what an explosion would."""
 
 
