@@ -16,7 +16,7 @@ from dovetail.planner import Planner, ToolShow
 from dovetail.prompts import PlannerPrompt
 from dovetail.tools import Tool, tool
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @tool(read_only=True)
