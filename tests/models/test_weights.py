@@ -83,6 +83,6 @@ def test_a_local_model_has_tool_calls_if_its_weights_know_tools(tmp_path: Path) 
 @pytest.mark.anyio
 async def test_a_run_by_tool_calls_with_weights_that_know_none_fails_before_it_begins(tmp_path: Path) -> None:
     unable = open_model(f"local:{weights(tmp_path / 'unable.gguf', **{'': WITHOUT})}")
-    async with asyncio.timeout(20), Engine([length], unable, strategy="tool-calls") as engine:
+    async with asyncio.timeout(60), Engine([length], unable, strategy="tool-calls") as engine:
         with pytest.raises(UsageError, match=r"'tool-calls' cannot be used: .*take weights .* 'react' or 'compile'"):
             engine.start("why?")
