@@ -64,8 +64,14 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(kind: str, log: Path) -> AsyncIterator[Served]:
-    """Serve until the block ends."""
+async def serving(kind: str, log: Path, *, token_seconds: float = 0.001) -> AsyncIterator[Served]:
+    """Serve until the block ends.
+
+    Args:
+        kind: ``alike``, ``llama.cpp`` or ``vllm``.
+        log: where a server in a process of its own writes what it says.
+        token_seconds: how long ``alike`` takes for each piece of a text.
+    """
     if kind == "llama.cpp":
         local = LocalModel()
         try:
@@ -75,7 +81,7 @@ async def serving(kind: str, log: Path) -> AsyncIterator[Served]:
         return
     server: VllmAlike | VllmProcess
     if kind == "alike":
-        server = VllmAlike(max_queued=MAX_QUEUED, tokens_per_chunk=_TOKENS_PER_CHUNK)
+        server = VllmAlike(max_queued=MAX_QUEUED, tokens_per_chunk=_TOKENS_PER_CHUNK, token_seconds=token_seconds)
     else:
         limits = ("--max-num-queued-reqs", str(MAX_QUEUED), "--stream-interval", str(_TOKENS_PER_CHUNK))
         server = VllmProcess(SMOLLM2, log, *limits, "--enable-auto-tool-choice", "--tool-call-parser", "hermes")
