@@ -122,6 +122,7 @@ async def test_whatever_tools_do_every_run_ends_and_every_failure_names_its_reas
         await asyncio.wait_for(serve, 60)
     assert offspring() <= processes_before
     assert set(failed) <= EXPECTED
-    assert failed["TOOL_CRASHED"] > 30
+    # On a busy machine, half of the calls in processes run out of time before their process is there.
+    assert failed["TOOL_CRASHED"] > 20
     assert failed["OUTCOME_UNKNOWN"] > 5
     assert all(failed[reason] > 50 for reason in ("TOOL_ERROR", "TIMEOUT", "OUTPUT_INVALID", "OUTPUT_TOO_LARGE"))
