@@ -62,21 +62,21 @@ def test_any_other_token_is_nobodys(tmp_path: Path, token: str) -> None:
 
 def test_a_token_is_valid_on_its_last_day_and_not_on_the_next(tmp_path: Path) -> None:
     path = tmp_path / "tokens.toml"
-    now = datetime.now(UTC)
-    ends = {
-        "yesterday": (now - timedelta(days=1)).date(),
-        "today": now.date(),
-        "past": (now - timedelta(seconds=1)).isoformat(),
-        "future": (now + timedelta(hours=1)).isoformat(),
-    }
-    path.write_text("".join(entry(token, more=f"expires = {end}") for token, end in ends.items()))
-    tokens = TokenFile(path)
-    assert {token: tokens.caller_of(token) is not None for token in ends} == {
-        "yesterday": False,
-        "today": True,
-        "past": False,
-        "future": True,
-    }
+    today, valid = None, {}
+    # Asked anew if a day ended between what was written and the answers: then it was not the last one.
+    while today != datetime.now(UTC).date():
+        now = datetime.now(UTC)
+        today = now.date()
+        ends = {
+            "yesterday": today - timedelta(days=1),
+            "today": today,
+            "past": (now - timedelta(seconds=1)).isoformat(),
+            "future": (now + timedelta(hours=1)).isoformat(),
+        }
+        path.write_text("".join(entry(token, more=f"expires = {end}") for token, end in ends.items()))
+        tokens = TokenFile(path)
+        valid = {token: tokens.caller_of(token) is not None for token in ends}
+    assert valid == {"yesterday": False, "today": True, "past": False, "future": True}
 
 
 def test_a_file_that_was_changed_is_read_again(tmp_path: Path) -> None:
