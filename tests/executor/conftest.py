@@ -24,7 +24,7 @@ def anyio_backend() -> str:
 async def one_loop(anyio_backend: str) -> AsyncIterator[None]:
     """Keeps the loop open from the first test to the last, and a little longer: gRPC tells nobody when it is done."""
     yield
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(1)
 
 
 @pytest.fixture
