@@ -67,7 +67,6 @@ def _row(case: tuple[int, int, bool], tokenizer: str, ours: int, theirs: int | N
         target=_SHARE * theirs if required and theirs is not None else None,
         beside="" if theirs is None else "the original's",
         beside_value=theirs,
-        note="what is returned is said in the original's alone" if arguments_told else "",
     )
 
 

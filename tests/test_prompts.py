@@ -42,7 +42,7 @@ def test_the_stable_part_comes_first_and_does_not_depend_on_the_question() -> No
 
 def test_the_planner_is_told_the_tools_and_asked_last() -> None:
     messages = PlannerPrompt().messages("How high?", TOOLS)
-    line = "search(query, limit = 5) -> [string]: Finds pages. Slowly."
+    line = "search(query, limit=5): list. Finds pages. Slowly"
     assert line in messages[0]["content"].splitlines()
     assert messages[-1] == {"role": "user", "content": "How high?"}
 

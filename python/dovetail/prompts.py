@@ -29,20 +29,18 @@ ExamplesAs = Literal["turns", "system"]
 
 _PLACES: Final = ("tools", "examples", "notes")
 _REQUIRED: Final = ("tools",)
-_PLAN: Final = "Plan tool calls that answer the question"
 _IN_LINES: Final = """\
-, one a line, numbered from 1: ID. tool(arguments)
-In later calls, $1 is the output of call 1. Independent calls run in parallel.
-The last line is join($N) if the output of call N is the answer, else join()."""
+Plan tool calls, one a line: N. tool(arguments)
+$N is its output. End with join($N) if that is the answer, else join()."""
 _IN_JSON: Final = """\
-. The plan is JSON: {"tasks": [{"tool": "name", "id": 1, "arguments": {"argument": value}}, …], "join": N}
+Plan tool calls that answer the question. The plan is JSON: \
+{"tasks": [{"tool": "name", "id": 1, "arguments": {"argument": value}}, …], "join": N}
 IDs count up from 1. In later tasks, "$1" is the output of task 1. Independent tasks run in parallel.
 An optional argument that is not needed is null. "join" is N if the output of task N is the answer, else null."""
 
 
-def _planner(form: str) -> PromptTemplate:
-    text = f"{_PLAN}{form}\n\nTools:\n$tools"
-    return PromptTemplate(text, places=_PLACES, required=_REQUIRED)
+def _planner(instructions: str) -> PromptTemplate:
+    return PromptTemplate(f"{instructions}\nTools:\n$tools", places=_PLACES, required=_REQUIRED)
 
 
 _OWN: Final[dict[PlanForm, PromptTemplate]] = {"lines": _planner(_IN_LINES), "json": _planner(_IN_JSON)}
@@ -103,7 +101,7 @@ class PlannerPrompt:
         template = self._custom or _OWN[form]
         system = template.filled(given)
         if self._custom is not None and form == "json":
-            system += f"\n\n{_PLAN}{_IN_JSON}"
+            system += f"\n\n{_IN_JSON}"
         for name in ("examples", "notes"):
             if given[name] and name not in template:
                 system += f"\n\n{given[name]}"

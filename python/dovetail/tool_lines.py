@@ -25,6 +25,9 @@ _FILLERS: Final = frozenset({"a", "an", "and", "for", "in", "is", "of", "or", "t
 _TOLD_BY_DEFAULT: Final = {"integer": int, "number": float, "boolean": bool, "string": str}
 # Outputs of which these are the types say nothing that a plan could use.
 _SAYS_NOTHING: Final = ("any", "object")
+_LIST: Final = "list"
+# As arguments are strings where nothing is said, so are the items of a list.
+_LISTED: Final = ("any", "string")
 
 
 def tools_text(tools: Sequence[ToolShape]) -> str:
@@ -36,7 +39,7 @@ def tools_text(tools: Sequence[ToolShape]) -> str:
 
 
 def tool_line(tool: ToolShape, choices: dict[str, str] | None = None) -> str:
-    """A tool on one line: ``search(query, limit = 5) -> [string]: Finds pages. limit: the most to find``.
+    """A tool on one line: ``search(query, limit=5): list. Finds pages. limit: the most to find``.
 
     Args:
         tool: the tool, in MCP's shape.
@@ -52,17 +55,31 @@ def tool_line(tool: ToolShape, choices: dict[str, str] | None = None) -> str:
     ]
     output = tool.get("outputSchema")
     returned = _Types(output, "output", choices).text(output) if isinstance(output, dict) else "any"
-    returns = "" if returned in _SAYS_NOTHING else f" -> {returned}"
+    line = f"{tool['name']}({', '.join(arguments)})" + ("" if returned in _SAYS_NOTHING else f": {returned}")
     described = " ".join(str(tool.get("description") or "").split())
-    known = _words(f"{tool['name']} {described}")
-    told = []
-    for name, value in properties.items():
-        said = value.get("description") if isinstance(value, dict) else None
+    told = "; ".join(_told(f"{tool['name']} {described}", properties, output))
+    # A line ends without a full stop: each is a token.
+    return ". ".join(part.removesuffix(".") for part in (line, described, told) if part)
+
+
+def _told(known: str, properties: dict[str, Any], output: Any) -> list[str]:
+    """What schemas say of arguments and of the output, but for what is known of the tool without them."""
+    words = _words(known) | _FILLERS
+    told: dict[str, list[str]] = {}
+    for name, schema in properties.items():
+        said = _said(schema)
         # "The name of the city", of the name of get_city, tells nothing.
-        if isinstance(said, str) and not _words(said) <= known | _words(name) | _FILLERS:
-            told.append(f"{name}: {bounded_line(said, _MOST_TOLD).removesuffix('.')}")
-    text = " ".join(part for part in (described, "; ".join(told)) if part)
-    return f"{tool['name']}({', '.join(arguments)}){returns}" + (f": {text}" if text else "")
+        if not _words(said) <= words | _words(name):
+            told.setdefault(said, []).append(name)
+    returned = _said(output)
+    if not _words(returned) <= words.union(*map(_words, told)):
+        told.setdefault(returned, []).append("returns")
+    return [f"{', '.join(names)}: {said}" for said, names in told.items()]
+
+
+def _said(schema: Any) -> str:
+    said = schema.get("description") if isinstance(schema, dict) else None
+    return bounded_line(said, _MOST_TOLD).removesuffix(".") if isinstance(said, str) else ""
 
 
 def _words(text: str) -> set[str]:
@@ -74,14 +91,14 @@ def _argument(name: str, schema: Any, types: _Types, required: bool) -> str:
         return _typed(name, types.text(schema))
     default = schema.get("default") if isinstance(schema, dict) else None
     if default is None:
-        return _typed(name, types.text(schema).removesuffix(" | null")) + " = null"
+        return _typed(name, types.text(schema).removesuffix("|null")) + "=null"
     if (choices := types.choices_from(schema, default)) is not None:
-        return f"{name} = {choices}"
+        return f"{name}={choices}"
     kind = types.text(schema)
     written = json.dumps(default, ensure_ascii=False)
     if type(default) is _TOLD_BY_DEFAULT.get(kind):
-        return f"{name} = {written}"
-    return f"{name}: {kind} = {written}"
+        return f"{name}={written}"
+    return f"{name}: {kind}={written}"
 
 
 def _typed(name: str, kind: str) -> str:
@@ -110,9 +127,10 @@ class _Types:
                 return _alternatives([self.text(branch, depth + 1) for branch in schema[key][:_MAX_CHOICES]])
         kind = schema.get("type")
         if isinstance(kind, list):
-            return _alternatives([str(name) for name in kind])
-        if kind == "array" and isinstance(schema.get("items"), dict):
-            return f"[{self.text(schema['items'], depth + 1)}]"
+            return _alternatives([_LIST if name == "array" else str(name) for name in kind])
+        if kind == "array":
+            items = self.text(schema.get("items"), depth + 1)
+            return _LIST if items in _LISTED else f"[{items}]"
         if kind == "object" and isinstance(schema.get("properties"), dict):
             members = (f"{name}: {self.text(value, depth + 1)}" for name, value in schema["properties"].items())
             return "{" + ", ".join(members) + "}"
@@ -134,13 +152,13 @@ class _Types:
             return self._choices.setdefault(
                 json.dumps(values, ensure_ascii=False), f"{name}{taken + 1 if taken else ''}"
             )
-        return _constants(values[:_MAX_CHOICES]) + (" | …" if len(values) > _MAX_CHOICES else "")
+        return _constants(values[:_MAX_CHOICES]) + ("|…" if len(values) > _MAX_CHOICES else "")
 
 
 def _constants(values: Sequence[Any]) -> str:
-    return " | ".join(json.dumps(value, ensure_ascii=False) for value in values)
+    return "|".join(json.dumps(value, ensure_ascii=False) for value in values)
 
 
 def _alternatives(names: Sequence[str]) -> str:
     """What may stand there; an integer is a number and need not be said beside it."""
-    return " | ".join(dict.fromkeys(name for name in names if name != "integer" or "number" not in names))
+    return "|".join(dict.fromkeys(name for name in names if name != "integer" or "number" not in names))
