@@ -21,7 +21,7 @@ from dovetail.grammar.expression import (
     series,
 )
 from dovetail.grammar.signature import is_nameable
-from dovetail.grammar.terminals import LINE, PATH, define_terminals
+from dovetail.grammar.terminals import LINE, PLACE, define_terminals
 from dovetail.grammar.values import Values, written_in_order
 
 if TYPE_CHECKING:
@@ -88,7 +88,9 @@ class Calls:
         self._rules = rules
         self._tools = tools
         produced = frozenset[str]().union(*(tool.produces for tool in tools))
-        self._path = PATH if produced & {"array", "object"} else EMPTY
+        self._path: Expression = EMPTY
+        if produced & {"array", "object"}:
+            self._path = Repeat(rules.define("place", PLACE, terminal=True), 0, _DEEPEST)
         self._values = Values(rules, produced, max_string)
 
     def of(self, task_id: int, referable: Sequence[int]) -> Name:
@@ -129,5 +131,7 @@ class Calls:
         return written_in_order(self._rules, items)
 
 
+_DEEPEST: Final = 3
+"""How many places one within the other a reference may name."""
 _CALLS: Final = "calls"
 _REFERENCE: Final = "reference"

@@ -24,6 +24,7 @@ __all__ = [
     "COLON",
     "COMMA",
     "FREE",
+    "PLACE",
     "define_terminals",
     "free_array",
     "free_object",
@@ -47,17 +48,13 @@ _PLAIN: Final = Characters((('"', '"'), ("\\", "\\"), ("\0", "\x1f"), ("\x7f", "
 _ESCAPED: Final = Characters(tuple((one, one) for one in '"\\/bfnrt'))
 _LIVE_DOLLAR: Final = re.compile(r"\$(?=[$0-9{])")
 
-PATH: Final = Repeat(
-    choice(
-        [
-            series(Literal("."), _LETTER, Repeat(_WORD, 0, 39)),
-            series(Literal("["), Repeat(_DIGIT, 1, 3), Literal("]")),
-        ]
-    ),
-    0,
-    3,
+PLACE: Final = choice(
+    [
+        series(Literal("."), _LETTER, Repeat(_WORD, 0, 39)),
+        series(Literal("["), Repeat(_DIGIT, 1, 3), Literal("]")),
+    ]
 )
-"""The way into an output: `.name`, `[0]`."""
+"""A place in an output: `.name`, `[0]`."""
 
 LINE: Final = Characters((("\0", "\x1f"), ("\x7f", "\x7f")), negated=True)
 """A character of a line."""
