@@ -303,8 +303,8 @@ class SseDecoder:
         """``stop``, ``length``, ``tool_calls``, or the provider's own word."""
 
     @property
-    def usage(self) -> tuple[int, int, int, int] | None:
-        """Prompt, completion, cached and reasoning tokens."""
+    def usage(self) -> tuple[int, int, int, int, int] | None:
+        """Prompt, completion, cached and reasoning tokens, and those written to a cache."""
 
     @property
     def done(self) -> bool:

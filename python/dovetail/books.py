@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from dovetail import v1
 from dovetail.durations import duration_of
 from dovetail.model_call import ModelCall
 from dovetail.models.protocol import Usage
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from dovetail.v1 import ToolModelCall
 
 __all__ = ["Books", "StoppedError"]
+
+_TOKENS: Final = tuple(v1.Usage.DESCRIPTOR.fields_by_name)
+"""The kinds of tokens that events count."""
 
 
 class StoppedError(Exception):
@@ -72,7 +76,7 @@ class Books:
         """A tool made a model call by itself, and told of it: its tokens and its cost count as any other's."""
         made = believed(made)
         counted = made.usage
-        usage = Usage(**{name: getattr(counted, name) for name in Usage.__slots__}) if made.HasField("usage") else None
+        usage = Usage(**{name: getattr(counted, name) for name in _TOKENS}) if made.HasField("usage") else None
         cost = made.cost if made.HasField("cost") else self._prices.cost(made.model, usage)
         self._totals.add(usage, cost)
         self.record(
@@ -121,7 +125,7 @@ class _Totals:
 
     def __init__(self) -> None:
         self._calls = 0
-        self._usage = dict.fromkeys(Usage.__slots__, 0)
+        self._usage = dict.fromkeys(_TOKENS, 0)
         self._priced = False
         self.cost = 0.0
 

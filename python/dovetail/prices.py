@@ -42,6 +42,8 @@ class Price:
     long_prompt: int | None = None
     """How many tokens may be read before the whole call is charged as a long one: what is read at twice, what is
     written at one and a half times its price. None if length makes no difference."""
+    cache_write: float | None = None
+    """Of tokens read that are written to the provider's cache; as `input` if None."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -57,7 +59,9 @@ class Price:
         """What a model call cost, in US dollars."""
         cached = min(usage.cached_tokens, usage.prompt_tokens)
         cached_input = self.input if self.cached_input is None else self.cached_input
-        read = (usage.prompt_tokens - cached) * self.input + cached * cached_input
+        kept = min(usage.cache_write_tokens, usage.prompt_tokens - cached)
+        cache_write = self.input if self.cache_write is None else self.cache_write
+        read = (usage.prompt_tokens - cached - kept) * self.input + cached * cached_input + kept * cache_write
         written = usage.completion_tokens * self.output
         if self.long_prompt is not None and usage.prompt_tokens > self.long_prompt:
             read, written = read * _LONG_INPUT, written * _LONG_OUTPUT
@@ -71,15 +75,15 @@ KNOWN_PRICES_DATE: Final = "2026-11"
 # ones checked against what others quote of that page. Azure's list (global standard) has the same numbers.
 _LONG_PROMPT: Final = 272_000
 _OPENAI: Final = {
-    "gpt-6.1-sol": Price(2.0, 10.0, 0.10, _LONG_PROMPT),
-    "gpt-6.1-terra": Price(1.0, 5.0, 0.05, _LONG_PROMPT),
-    "gpt-6-astra": Price(10.0, 50.0, 1.0, _LONG_PROMPT),
-    "gpt-6-sol": Price(2.0, 10.0, 0.20, _LONG_PROMPT),
-    "gpt-6-luna": Price(0.10, 0.50, 0.01, _LONG_PROMPT),
-    "gpt-5.6": Price(4.0, 20.0, 0.40, _LONG_PROMPT),
-    "gpt-5.6-sol": Price(4.0, 20.0, 0.40, _LONG_PROMPT),
-    "gpt-5.6-terra": Price(2.0, 12.0, 0.20, _LONG_PROMPT),
-    "gpt-5.6-luna": Price(0.20, 1.20, 0.02, _LONG_PROMPT),
+    "gpt-6.1-sol": Price(2.0, 10.0, 0.10, _LONG_PROMPT, 2.5),
+    "gpt-6.1-terra": Price(1.0, 5.0, 0.05, _LONG_PROMPT, 1.25),
+    "gpt-6-astra": Price(10.0, 50.0, 1.0, _LONG_PROMPT, 12.5),
+    "gpt-6-sol": Price(2.0, 10.0, 0.20, _LONG_PROMPT, 2.5),
+    "gpt-6-luna": Price(0.10, 0.50, 0.01, _LONG_PROMPT, 0.125),
+    "gpt-5.6": Price(4.0, 20.0, 0.40, _LONG_PROMPT, 5.0),
+    "gpt-5.6-sol": Price(4.0, 20.0, 0.40, _LONG_PROMPT, 5.0),
+    "gpt-5.6-terra": Price(2.0, 12.0, 0.20, _LONG_PROMPT, 2.5),
+    "gpt-5.6-luna": Price(0.20, 1.20, 0.02, _LONG_PROMPT, 0.25),
     "chat-latest": Price(5.0, 30.0, 0.50),
     "gpt-5.5": Price(5.0, 30.0, 0.50, _LONG_PROMPT),
     "gpt-5.5-pro": Price(30.0, 180.0, None, _LONG_PROMPT),
@@ -184,7 +188,8 @@ def read_prices(path: str | Path) -> dict[str, Price]:
 def _price(table: Any, at: str) -> Price:
     if not isinstance(table, Mapping):
         raise UsageError(
-            f"{at} is no table; it must hold input, output and, if there are such, cached_input and long_prompt"
+            f"{at} is no table; it must hold input, output and, if there are such, cached_input, cache_write and "
+            "long_prompt"
         )
     known = [field.name for field in fields(Price)]
     if unknown := sorted(table.keys() - set(known)):

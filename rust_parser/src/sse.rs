@@ -15,6 +15,7 @@ mod responses;
 mod silence;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use memchr::{memchr, memchr2};
 use serde::de::IgnoredAny;
@@ -23,6 +24,7 @@ pub use self::calls::ToolCall;
 use self::calls::ToolCalls;
 use self::items::Items;
 use self::silence::Silence;
+pub use self::usage::Usage;
 
 /// How many bytes of one event, or of one whole JSON response, are kept at most.
 const LIMIT: usize = 16 * 1024 * 1024;
@@ -30,19 +32,6 @@ const LIMIT: usize = 16 * 1024 * 1024;
 const EXCERPT: usize = 120;
 const BOM: [u8; 3] = [0xEF, 0xBB, 0xBF];
 const FIELDS: [&[u8]; 4] = [b"data", b"event", b"id", b"retry"];
-
-/// Tokens of one model call, as the provider counted them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Tokens read, the cached ones included.
-    pub prompt: u64,
-    /// Tokens written, the reasoning ones included.
-    pub completion: u64,
-    /// Tokens read from the provider's prefix cache.
-    pub cached: u64,
-    /// Tokens spent on reasoning that is not shown.
-    pub reasoning: u64,
-}
 
 /// What the bytes turned out to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

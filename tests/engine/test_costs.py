@@ -15,7 +15,7 @@ from dovetail.engine import Engine
 from dovetail.errors import UsageError
 from dovetail.limits import Limits
 from dovetail.models.protocol import Completion, Usage
-from dovetail.prices import Price, Prices, read_prices
+from dovetail.prices import KNOWN_PRICES, Price, Prices, read_prices
 from dovetail.tool_model_calls import believed
 from dovetail.tools import Tool, tool
 from dovetail.v1 import Event, FailureReason, ModelCallEnded, Purpose, RunState, ToolModelCall
@@ -120,6 +120,28 @@ def test_known_models_have_prices_and_their_snapshots_too() -> None:
     assert prices.of("friendli:zai-org/GLM-5.2") == Price(1.4, 4.4, 0.26)
     assert prices.cost("openai:gpt-5", CALL) == pytest.approx((10 * 1.25 + 5 * 10) / 1e6)
     assert prices.cost("openai:gpt-5", None) is None
+
+
+def test_what_is_written_to_a_cache_costs_more_where_the_provider_says_so() -> None:
+    usage = Usage(prompt_tokens=2_000, completion_tokens=10, cached_tokens=500, cache_write_tokens=1_200)
+    price = Price(input=2.0, output=10.0, cached_input=0.2, cache_write=2.5)
+
+    assert price.of(usage) == pytest.approx((300 * 2.0 + 500 * 0.2 + 1_200 * 2.5 + 10 * 10.0) / 1e6)
+    assert Price(2.0, 10.0, 0.2).of(usage) == pytest.approx((1_500 * 2.0 + 500 * 0.2 + 10 * 10.0) / 1e6)
+    for model, known in KNOWN_PRICES.items():
+        charges = model.startswith(("openai:gpt-6", "azure:gpt-6", "openai:gpt-5.6", "azure:gpt-5.6"))
+        assert known.cache_write == (pytest.approx(1.25 * known.input) if charges else None), model
+
+
+async def test_a_run_counts_the_tokens_written_to_a_cache_among_those_read() -> None:
+    async def writing() -> AsyncGenerator[str | Completion, None]:
+        yield finish("yes")
+        yield Completion("stop", Usage(prompt_tokens=1_000, completion_tokens=10, cache_write_tokens=800))
+
+    events = await run(ScriptedModel(plan('1. length("abc")', "2. join()"), writing), [length])
+
+    assert events[-1].run_ended.usage.prompt_tokens == 1_010
+    assert events[-1].run_ended.cost == pytest.approx(COST + (1_000 * 2.0 + 10 * 10.0) / 1e6)
 
 
 def test_a_snapshot_with_a_price_of_its_own_has_that() -> None:

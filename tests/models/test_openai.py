@@ -124,14 +124,14 @@ async def test_a_server_that_ignores_streaming_is_understood() -> None:
     usage = {
         "prompt_tokens": 5,
         "completion_tokens": 3,
-        "prompt_tokens_details": {"cached_tokens": 4},
+        "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 1},
         "completion_tokens_details": {"reasoning_tokens": 2},
     }
     body = json.dumps({"choices": [choice], "usage": usage}, indent=1).encode()
     headers = {"content-type": "application/json"}
     script = Script([body[:20], body[20:]], headers=headers)
     async with serve(script) as server, model_at(server.base_url) as model:
-        assert await ask(model) == (["whole"], Completion("stop", Usage(5, 3, 4, 2)))
+        assert await ask(model) == (["whole"], Completion("stop", Usage(5, 3, 4, 2, 1)))
 
 
 async def test_a_compressed_stream_is_read() -> None:

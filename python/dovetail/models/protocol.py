@@ -48,6 +48,8 @@ class Usage:
     """Tokens read from the provider's prefix cache."""
     reasoning_tokens: int = 0
     """Tokens spent on reasoning that is not shown."""
+    cache_write_tokens: int = 0
+    """Tokens written to the provider's prefix cache, which are among those read."""
 
 
 @dataclass(frozen=True, slots=True)

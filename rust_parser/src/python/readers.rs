@@ -107,9 +107,9 @@ impl PySseDecoder {
     }
 
     #[getter]
-    fn usage(&self) -> Option<(u64, u64, u64, u64)> {
+    fn usage(&self) -> Option<(u64, u64, u64, u64, u64)> {
         let usage = self.0.usage()?;
-        Some((usage.prompt, usage.completion, usage.cached, usage.reasoning))
+        Some((usage.prompt, usage.completion, usage.cached, usage.reasoning, usage.cache_written))
     }
 
     #[getter]

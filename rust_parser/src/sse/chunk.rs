@@ -8,8 +8,6 @@ use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::Usage;
-
 /// The parts of a chunk, or of a whole response, that are read.
 #[derive(Deserialize)]
 pub(super) struct Chunk<'a> {
@@ -181,21 +179,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// The tokens of a `usage` object, if it is one.
-pub(super) fn read_usage(usage: &Value) -> Option<Usage> {
-    let (read, written) = match &usage["input_tokens"] {
-        Value::Number(_) => ("input_tokens", "output_tokens"),
-        _ => ("prompt_tokens", "completion_tokens"),
-    };
-    let detail = |of: &str, what: &str| count(&usage[format!("{of}_details")][what]);
-    (usage[read].is_number() || usage[written].is_number()).then(|| Usage {
-        prompt: count(&usage[read]),
-        completion: count(&usage[written]),
-        cached: detail(read, "cached_tokens"),
-        reasoning: detail(written, "reasoning_tokens"),
-    })
-}
-
 /// Whether an `error` field says that there is one.
 pub(super) fn is_error(value: &Value) -> bool {
     match value {
@@ -246,10 +229,4 @@ fn status_of_name(name: &str) -> Option<u16> {
     ];
     let plain: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     NAMES.iter().find(|(part, _)| plain.contains(part)).map(|&(_, status)| status)
-}
-
-/// A number of tokens, also where it was written as a fraction (`12.0`).
-fn count(value: &Value) -> u64 {
-    let rounded = || value.as_f64().and_then(|number| format!("{number:.0}").parse().ok());
-    value.as_u64().or_else(rounded).unwrap_or(0)
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::calls::{Piece, TooLarge};
 use super::chunk::{self, Chunk, Parts, raw_text};
-use super::{SseDecoder, responses};
+use super::{SseDecoder, Usage, responses};
 
 impl SseDecoder {
     /// Takes what was said; returns whether it was a chat completion or a piece of one.
@@ -56,7 +56,7 @@ impl SseDecoder {
     }
 
     fn take_usage(&mut self, usage: Option<&Value>) {
-        self.usage = usage.and_then(chunk::read_usage).or(self.usage);
+        self.usage = usage.and_then(Usage::read).or(self.usage);
     }
 
     /// Adds a piece of the text. What different parts of the output say does not run into one line.

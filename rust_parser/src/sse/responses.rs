@@ -6,9 +6,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Result, Value};
 
-use super::SseDecoder;
 use super::calls::Piece;
 use super::chunk::{self, Text, raw_text};
+use super::{SseDecoder, Usage};
 
 /// What an item is that calls a function.
 const CALL: &str = "function_call";
@@ -147,7 +147,7 @@ impl SseDecoder {
     /// The response is over. What its output holds was said before, piece by piece, unless the server sends no pieces.
     fn take_whole(&mut self, response: Response, kind: &str, text: &mut String) {
         if let Some(usage) = &response.usage {
-            self.usage = chunk::read_usage(usage).or(self.usage);
+            self.usage = Usage::read(usage).or(self.usage);
         }
         if let Some(error) = response.error.filter(chunk::is_error) {
             return self.take_error(&error);

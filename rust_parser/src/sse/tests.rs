@@ -38,7 +38,7 @@ fn a_stream_gives_its_text_its_finish_reason_and_its_usage() {
         &chunk("arch(\"é\")\n"),
         "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
         "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":7.0,",
-        "\"prompt_tokens_details\":{\"cached_tokens\":4},",
+        "\"prompt_tokens_details\":{\"cached_tokens\":4,\"cache_write_tokens\":5},",
         "\"completion_tokens_details\":{\"reasoning_tokens\":2}}}\n\ndata: [DONE]\n\n",
         &chunk("after the end"),
     ]
@@ -46,7 +46,7 @@ fn a_stream_gives_its_text_its_finish_reason_and_its_usage() {
     let (text, decoder) = decode(bytes.as_bytes());
     assert_eq!(text, "1. search(\"é\")\n");
     assert_eq!(decoder.finish_reason(), Some("stop"));
-    let usage = Usage { prompt: 10, completion: 7, cached: 4, reasoning: 2 };
+    let usage = Usage { prompt: 10, completion: 7, cached: 4, reasoning: 2, cache_written: 5 };
     assert_eq!(decoder.usage(), Some(usage));
     assert!(decoder.done());
     assert_eq!(decoder.error(), None);

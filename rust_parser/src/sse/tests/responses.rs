@@ -21,12 +21,12 @@ fn a_responses_stream_gives_its_text_its_calls_and_its_usage() {
         r#"{"type":"response.function_call_arguments.done","output_index":3,"arguments":"{\"y\":2}"}"#,
         r#"{"type":"response.output_item.done","output_index":3,"item":{"type":"function_call","call_id":"b","name":"g","arguments":"{\"y\":2}"}}"#,
         r#"{"type":"response.output_item.done","output_index":2,"item":{"type":"function_call","call_id":"a","name":"f","arguments":"{\"x\":1}"}}"#,
-        r#"{"type":"response.completed","response":{"status":"completed","error":null,"output":[{"type":"message","content":[{"type":"output_text","text":"On it."}]},{"type":"function_call","name":"g"}],"usage":{"input_tokens":9,"output_tokens":8,"input_tokens_details":{"cached_tokens":7},"output_tokens_details":{"reasoning_tokens":6}}}}"#,
+        r#"{"type":"response.completed","response":{"status":"completed","error":null,"output":[{"type":"message","content":[{"type":"output_text","text":"On it."}]},{"type":"function_call","name":"g"}],"usage":{"input_tokens":9,"output_tokens":8,"input_tokens_details":{"cached_tokens":7,"cache_write_tokens":1},"output_tokens_details":{"reasoning_tokens":6}}}}"#,
         r#"{"type":"response.output_text.delta","output_index":0,"delta":"after the end"}"#,
     ]));
     assert_eq!(text, "On it.\n1. f()");
     assert_eq!((decoder.finish_reason(), decoder.done(), decoder.error()), (Some("tool_calls"), true, None));
-    assert_eq!(decoder.usage(), Some(Usage { prompt: 9, completion: 8, cached: 7, reasoning: 6 }));
+    assert_eq!(decoder.usage(), Some(Usage { prompt: 9, completion: 8, cached: 7, reasoning: 6, cache_written: 1 }));
     assert_eq!(calls(&decoder), [r#"b g{"y":2}"#, r#"a f{"x":1}"#]);
     assert_eq!(decoder.take_tool_calls().len(), 2);
 }
