@@ -17,6 +17,7 @@ __all__ = [
     "ToolSet",
     "Unreachable",
     "Verdict",
+    "declared_arguments",
     "plan_in_json",
 ]
 
@@ -115,6 +116,16 @@ class Feed:
     @property
     def as_text(self) -> bool:
         """Whether only a string may stand there, so that any output is given as its text."""
+
+def declared_arguments(input_schema_json: str | bytes) -> str:
+    """The arguments that the input schema of a tool declares, wherever in it, as JSON.
+
+    It is the schema of an object without alternatives: its properties, which of them are required, and whether there
+    may be others.
+
+    Raises:
+        ValueError: the text is no JSON.
+    """
 
 def plan_in_json(tools: ToolSet, plan: str, *, earlier: str = "", thought: bool = True) -> str:
     """A plan that stands in lines, as the plan in JSON that the machine reads as the same tasks, on one line.

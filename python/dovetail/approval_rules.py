@@ -12,6 +12,7 @@ from pydantic_core import from_json, to_json
 
 from dovetail.errors import UsageError
 from dovetail.failure_text import bounded
+from dovetail.tool_arguments import arguments_of
 from dovetail.tool_names import check_names
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class _Rule:
         if self.argument in arguments:
             texts = list(_texts(arguments[self.argument]))
         else:  # the tool takes its default, as far as that is known
-            known = tool.input_schema.get("properties", {}).get(self.argument, {})
+            known = arguments_of(tool.input_schema).properties.get(self.argument, {})
             texts = list(_texts(known["default"])) if isinstance(known, dict) and "default" in known else []
         if self.negated:
             return not texts or not all(_matches(text, self.pattern) for text in texts)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
 from dovetail.errors import UsageError
+from dovetail.tool_arguments import arguments_of
 from dovetail.tool_set import ToolSet
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _index_of(tools: ToolSet) -> Any:
 
 
 def _text_of(tool: Tool) -> str:
-    arguments = tool.input_schema.get("properties", {})
+    arguments = arguments_of(tool.input_schema).properties
     texts = [tool.name, tool.description, *arguments]
     texts += [
         str(shape["description"]) for shape in arguments.values() if isinstance(shape, dict) and "description" in shape

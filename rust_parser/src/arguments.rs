@@ -315,7 +315,7 @@ impl<F: Fn(TaskId) -> bool> Reader<'_, F> {
         let tokens = || self.tokens.iter().filter(|token| token.start >= from);
         let begins = tokens().next().is_some_and(|token| matches!(token.kind, Kind::Bare | Kind::Open(b'(')));
         let plain = |token: &Token| !matches!(token.kind, Kind::String(_) | Kind::Equals | Kind::Comment);
-        if !begins || !tokens().all(plain) || tool.required.len() > 1 || !tool.takes_text(name.as_deref()) {
+        if !begins || !tokens().all(plain) || tool.required().len() > 1 || !tool.takes_text(name.as_deref()) {
             return Err(fault);
         }
         let text = self.text[from..].trim().to_owned();

@@ -26,7 +26,7 @@ pub(crate) fn unknown_tool(name: &str, tools: &ToolSet) -> Remark {
 /// Gives each argument the name of its parameter.
 pub(crate) fn assign(tool: &Tool, arguments: Vec<Argument>) -> Result<Vec<(String, Template)>, Remark> {
     let remark = |code, offset, message| Err(Remark { code, offset, message });
-    let signature = || format!("{}({})", tool.name, tool.parameters.join(", "));
+    let signature = || format!("{}({})", tool.name, tool.parameters().collect::<Vec<_>>().join(", "));
     let mut assigned: Vec<(String, Template)> = Vec::with_capacity(arguments.len());
     let mut taken = HashSet::with_capacity(arguments.len());
     let mut named = false;
@@ -45,11 +45,11 @@ pub(crate) fn assign(tool: &Tool, arguments: Vec<Argument>) -> Result<Vec<(Strin
                 return remark(Code::PositionalAfterNamed, offset, message);
             }
             None => {
-                let Some(parameter) = tool.parameters.get(index) else {
+                let Some(parameter) = tool.parameters().nth(index) else {
                     let message = format!("there is no argument {}: the tool is {}", index + 1, signature());
                     return remark(Code::TooManyArguments, offset, message);
                 };
-                parameter.clone()
+                parameter.to_owned()
             }
         };
         if !taken.insert(name.clone()) {
@@ -57,7 +57,7 @@ pub(crate) fn assign(tool: &Tool, arguments: Vec<Argument>) -> Result<Vec<(Strin
         }
         assigned.push((name, value));
     }
-    match tool.required.iter().find(|required| !taken.contains(*required)) {
+    match tool.required().iter().find(|required| !taken.contains(*required)) {
         Some(missing) => {
             let message = format!("the argument {missing:?} is missing: the tool is {}", signature());
             remark(Code::MissingArgument, 0, message)

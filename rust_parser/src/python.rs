@@ -64,6 +64,12 @@ impl ToolSet {
 }
 
 #[pyfunction]
+#[allow(clippy::needless_pass_by_value, reason = "extracted from Python by value")]
+fn declared_arguments(input_schema_json: Text) -> PyResult<String> {
+    toolset::declared_arguments(input_schema_json.as_bytes()).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+#[pyfunction]
 #[pyo3(signature = (tools, plan, *, earlier = "", thought = true))]
 fn plan_in_json(tools: &ToolSet, plan: &str, earlier: &str, thought: bool) -> PyResult<String> {
     form::plan_in_json(&tools.0, plan, earlier, thought).map_err(|error| PyValueError::new_err(error.to_string()))
@@ -77,5 +83,5 @@ mod _core {
     #[pymodule_export]
     use super::readers::{AnswerPiece, PyReplyReader, PySseDecoder, ToolCall, Verdict};
     #[pymodule_export]
-    use super::{ToolSet, plan_in_json};
+    use super::{ToolSet, declared_arguments, plan_in_json};
 }

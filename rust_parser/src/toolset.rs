@@ -1,6 +1,7 @@
 //! The tools that a plan may call, their schemas compiled once.
 
 mod complete;
+mod declared;
 mod nulls;
 mod place;
 
@@ -11,6 +12,7 @@ use std::sync::OnceLock;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::{Map, Value};
 
+use self::declared::Declared;
 use self::place::Strings;
 use crate::head::{is_name_character, is_name_start};
 use crate::step::Code;
@@ -39,15 +41,23 @@ impl std::error::Error for ToolSetError {}
 #[derive(Debug)]
 pub(crate) struct Tool {
     pub(crate) name: String,
-    /// The names of the arguments, in the order in which positional arguments are given to them.
-    pub(crate) parameters: Vec<String>,
-    pub(crate) required: Vec<String>,
-    /// Whether arguments that are no parameters are allowed.
-    open: bool,
+    /// Its arguments, wherever in the schema they are declared.
+    declared: Declared,
     schema: Value,
     validator: Validator,
     /// The same without demands on what must be there: for the arguments that are known before the others exist.
     partial: OnceLock<Option<Validator>>,
+}
+
+/// The arguments that the input schema of a tool declares, wherever in it, as a schema without alternatives.
+///
+/// # Errors
+///
+/// The text is no JSON.
+pub fn declared_arguments(schema: &[u8]) -> Result<String, ToolSetError> {
+    let schema: Value =
+        serde_json::from_slice(schema).map_err(|error| ToolSetError(format!("the schema is not JSON: {error}")))?;
+    Ok(Declared::by(&schema).schema.to_string())
 }
 
 /// A value that its schema does not allow.
@@ -159,21 +169,12 @@ impl Tool {
         if schema.get("type").is_some_and(|kind| kind != "object") {
             return wrong("inputSchema.type", "must be \"object\": arguments have names");
         }
-        let parameters = match schema.get("properties") {
-            Some(Value::Object(properties)) => properties.keys().cloned().collect(),
-            Some(_) => return wrong("inputSchema.properties", "expected an object"),
-            None => Vec::new(),
-        };
-        let required = match schema.get("required") {
-            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-            Some(_) => return wrong("inputSchema.required", "expected a list of names"),
-            None => Vec::new(),
-        };
-        let open = match schema.get("additionalProperties") {
-            Some(Value::Bool(allowed)) => *allowed,
-            Some(_) => true,
-            None => schema.contains_key("patternProperties"),
-        };
+        if schema.get("properties").is_some_and(|properties| !properties.is_object()) {
+            return wrong("inputSchema.properties", "expected an object");
+        }
+        if schema.get("required").is_some_and(|names| !names.is_array()) {
+            return wrong("inputSchema.required", "expected a list of names");
+        }
         let schema = Value::Object(schema.clone());
         let validator = match compile(&schema) {
             Ok(validator) => validator,
@@ -181,20 +182,34 @@ impl Tool {
                 return wrong("inputSchema", &format!("is no schema that can be compiled: {}", clip(&error, 300)));
             }
         };
-        Ok(Self { name, parameters, required, open, schema, validator, partial: OnceLock::new() })
+        Ok(Self { name, declared: Declared::by(&schema), schema, validator, partial: OnceLock::new() })
+    }
+
+    /// The names of the arguments, in the order in which positional arguments are given to them.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.declared.properties().map(|(name, _)| name.as_str())
+    }
+
+    pub(crate) fn required(&self) -> &[String] {
+        &self.declared.required
     }
 
     pub(crate) fn takes(&self, argument: &str) -> bool {
-        self.open || self.has_parameter(argument)
+        self.declared.open || self.has_parameter(argument)
     }
 
     pub(crate) fn has_parameter(&self, name: &str) -> bool {
-        self.schema.get("properties").is_some_and(|properties| properties.get(name).is_some())
+        self.declared.property(name).is_some()
     }
 
     /// Checks all arguments of a call.
     pub(crate) fn check(&self, arguments: &Value) -> Result<(), Violation> {
         if self.validator.is_valid(arguments) { Ok(()) } else { Err(violation(&self.validator, arguments)) }
+    }
+
+    /// The schema, and what it declares.
+    fn places(&self) -> [&Value; 2] {
+        [&self.declared.schema, &self.schema]
     }
 
     /// Checks the arguments that are known so far.
@@ -208,7 +223,8 @@ impl Tool {
     }
 
     fn without_demands(&self) -> Value {
-        const DEMANDS: [&str; 12] = [
+        const DEMANDS: [&str; 13] = [
+            "$ref",
             "required",
             "minProperties",
             "dependentRequired",
@@ -225,6 +241,8 @@ impl Tool {
         let mut schema = self.schema.clone();
         if let Value::Object(keywords) = &mut schema {
             keywords.retain(|keyword, _| !DEMANDS.contains(&keyword.as_str()));
+            let properties = self.declared.schema.get("properties").cloned();
+            keywords.extend(properties.map(|properties| ("properties".to_owned(), properties)));
         }
         schema
     }
@@ -232,8 +250,7 @@ impl Tool {
     /// Notes, at each reference in the value of an argument, whether only a string may stand there; finds the places that a
     /// string with references can never fill.
     pub(crate) fn fit(&self, argument: &str, template: &mut Template) -> Result<(), Violation> {
-        let place = self.schema.get("properties").and_then(|properties| properties.get(argument));
-        match place {
+        match self.declared.property(argument) {
             Some(place) => self.fit_at(place, template).map_err(|()| Violation {
                 code: Code::WrongType,
                 message: format!("argument {argument:?} takes no string"),
@@ -244,17 +261,16 @@ impl Tool {
 
     /// Whether a parameter can be given a string, and but for null nothing else.
     pub(crate) fn takes_only_text(&self, parameter: &str) -> bool {
-        let place = self.schema.get("properties").and_then(|properties| properties.get(parameter));
+        let place = self.declared.property(parameter);
         place.is_some_and(|place| self.strings(place, 0) == Strings::Only)
     }
 
     /// Whether a parameter, or the first where none is named, can be given a string.
     pub(crate) fn takes_text(&self, parameter: Option<&str>) -> bool {
-        let properties = self.schema.get("properties").and_then(Value::as_object);
-        let place = properties.and_then(|properties| match parameter {
-            Some(name) => properties.get(name),
-            None => properties.values().next(),
-        });
+        let place = match parameter {
+            Some(name) => self.declared.property(name),
+            None => self.declared.properties().map(|(_, place)| place).next(),
+        };
         place.is_some_and(|place| self.strings(place, 0) != Strings::Never)
     }
 }

@@ -218,7 +218,7 @@ def test_a_tool_that_no_arguments_fit_is_left_out_and_said(dialect: Any) -> None
             "inputSchema.properties.x: it is required",
         ),
         ({"properties": {"x": INTEGER}, "required": ["z"]}, "argument 'z' is demanded, and is none of its properties"),
-        ({"oneOf": [{"properties": {"a": INTEGER}, "required": ["a"]}]}, "argument 'a' is demanded, and is none"),
+        ({"oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, "argument 'a' is demanded, and is none"),
         (
             {"properties": {"opt": INTEGER, "a b": False, "c d": INTEGER}, "required": ["c d"]},
             "argument 'c d' has a name that a plan cannot write",

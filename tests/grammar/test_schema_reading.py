@@ -174,6 +174,27 @@ def test_alternatives_of_all_arguments_are_alternatives_of_calls() -> None:
         assert not _accepts(either, arguments), arguments
 
 
+def test_arguments_may_be_declared_behind_a_reference_and_in_parts() -> None:
+    base = {"type": "object", "properties": {"name": STRING, "age": INTEGER}, "required": ["name"]}
+    behind = {"name": "f", "inputSchema": {"$ref": "#/definitions/Base", "definitions": {"Base": base}}}
+    parts = shaped("f", allOf=[base, {"properties": {"seat": INTEGER}, "required": ["seat"]}])
+    for arguments in ('"Ann"', '"Ann", age=3'):
+        assert _accepts(behind, arguments), arguments
+    for arguments in ('"Ann", seat=4', '"Ann", seat=4, age=3'):
+        assert _accepts(parts, arguments), arguments
+    for one, arguments in ((behind, ""), (behind, "3"), (parts, '"Ann"'), (parts, "seat=4")):
+        assert not _accepts(one, arguments), arguments
+
+
+def test_each_alternative_has_its_own_arguments_in_the_order_of_all() -> None:
+    amount = {"amount": NUMBER, "card": STRING}, {"amount": STRING, "account": STRING}
+    either = shaped("pay", oneOf=[{"properties": one, "required": list(one)} for one in amount])
+    for arguments in ('4.5, "1"', '"4.50", account="5"'):
+        assert _accepts(either, arguments), arguments
+    for arguments in ("4.5", '"4.50", "5"', '4.5, account="5"', '4.5, "1", account="5"'):
+        assert not _accepts(either, arguments), arguments
+
+
 def test_an_argument_without_a_usable_name_is_given_by_its_place() -> None:
     one = tool("f", required=["a b"], **{"first": INTEGER, "a b": STRING, "last": INTEGER})
     assert _accepts(one, '1, "x"')

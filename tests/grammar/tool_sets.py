@@ -100,6 +100,27 @@ NASTY: dict[str, list[dict[str, Any]]] = {
         ),
         shaped("self", properties={"x": {"$ref": "#"}, "y": INTEGER}, required=["y"]),
     ],
+    "arguments declared elsewhere": [
+        {"name": "behind", "inputSchema": {"$ref": "#/$defs/Box", "$defs": {"Box": _BOX}}},
+        shaped(
+            "parts",
+            properties={"first": STRING},
+            required=["first"],
+            allOf=[{"$ref": "#/$defs/Base"}, {"properties": {"last": INTEGER, "n": NUMBER}, "required": ["last"]}],
+            **{"$defs": {"Base": {"type": "object", "properties": {"b": BOOLEAN}, "required": ["b"]}}},
+        ),
+        shaped(
+            "either",
+            anyOf=[
+                {"properties": {"amount": NUMBER, "card": STRING}, "required": ["amount", "card"]},
+                {
+                    "properties": {"amount": STRING, "account": STRING, "note": STRING},
+                    "required": ["amount", "account"],
+                },
+            ],
+        ),
+        {"name": "shape", "inputSchema": {"oneOf": [_CIRCLE | {"additionalProperties": False}, _BOX]}},
+    ],
     "combined": [
         tool("any_of", x={"anyOf": [INTEGER, STRING, {"type": "array", "items": BOOLEAN}]}),
         tool("one_of", x={"oneOf": [_CIRCLE, _BOX]}),

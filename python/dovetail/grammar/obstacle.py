@@ -9,6 +9,7 @@ from dovetail.grammar.alternatives import Alternatives
 from dovetail.grammar.schema import SchemaReader
 from dovetail.grammar.shape import NEVER
 from dovetail.grammar.signature import is_nameable
+from dovetail.tool_arguments import arguments_of
 
 if TYPE_CHECKING:
     from dovetail.grammar.signature import ToolShape
@@ -24,9 +25,8 @@ def obstacle(tool: ToolShape) -> str:
     """
     found = tool.get("inputSchema")
     schema: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
-    named = schema.get("properties", {})
+    named, required, _ = arguments_of(schema)
     reader = SchemaReader(schema)
-    required = [name for name in schema.get("required", ()) if isinstance(name, str)]
     for name in required:
         if name in named and reader.shape(named[name], 1) is NEVER:
             return (

@@ -32,6 +32,7 @@ from dovetail.grammar.shape import (
     types_of,
     union,
 )
+from dovetail.tool_arguments import arguments_of
 
 __all__ = ["MAX_STRING", "SchemaReader", "output_types"]
 
@@ -72,11 +73,10 @@ class SchemaReader:
     def arguments(self) -> list[Record]:
         """The arguments that can be given, if the document is a tool's input schema; none if it cannot be called.
 
-        As for the plan machine, an argument is what stands among the document's own properties, in their order, or, if
-        the document says that there may be more, what is demanded beside them.
+        As for the plan machine, an argument is what the document declares, in that order, or, if it says that there may
+        be more, what is demanded beside.
         """
-        named = self._root.get("properties", {})
-        is_open = self._root.get("additionalProperties", False) is not False or "patternProperties" in self._root
+        named, _, is_open = arguments_of(self._root)
         records = []
         for one in self._alternatives.of(self._root):
             schemas = one.get("properties", {})
@@ -84,7 +84,7 @@ class SchemaReader:
             if "object" not in types_in(one) or (further and not is_open):
                 continue
             default = one.get("additionalProperties", True)
-            known = {name: schemas.get(name, named[name]) for name in named}
+            known = {name: schemas[name] for name in named if name in schemas}
             known |= {name: schemas.get(name, default) for name in further}
             record = self._object({**one, "properties": known, "additionalProperties": False}, 0)
             if isinstance(record, Record):

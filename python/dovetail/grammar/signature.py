@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dovetail.grammar.schema import SchemaReader, output_types
+from dovetail.tool_arguments import arguments_of
 
 if TYPE_CHECKING:
     from dovetail.grammar.shape import Record
@@ -45,7 +46,7 @@ def signature(tool: ToolShape, max_string: int) -> Signature:
     """
     schema = tool.get("inputSchema")
     schema = schema if isinstance(schema, Mapping) else {}
-    parameters = list(schema.get("properties", {}))
+    parameters = list(arguments_of(schema).properties)
     records = tuple(SchemaReader(schema, max_string).arguments())
     forms = tuple((record, leading) for record in records for leading in _positional(record, parameters))
     return Signature(tool["name"], records, forms, output_types(tool.get("outputSchema")))

@@ -6,6 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from dovetail.tool_arguments import declared_schema
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -56,7 +58,7 @@ def chat_messages(messages: Sequence[TurnMessage], names: ToolNames) -> list[dic
 
 def as_function(tool: Mapping[str, Any], names: ToolNames) -> dict[str, Any]:
     """A tool in MCP's shape as a function: what both APIs say of it."""
-    parameters = {"type": "object", "properties": {}, **(tool.get("inputSchema") or {})}
+    parameters = {"type": "object", "properties": {}, **declared_schema(tool.get("inputSchema") or {})}
     function = {"name": names.wire(tool["name"]), "parameters": parameters}
     description = tool.get("description")
     if description:

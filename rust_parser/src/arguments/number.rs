@@ -23,7 +23,7 @@ impl<F: Fn(TaskId) -> bool> Reader<'_, F> {
         let Some(tool) = self.tool else { return };
         for (index, token) in numbers {
             let Some(argument) = arguments.get_mut(index) else { continue };
-            let name = argument.name.as_ref().or_else(|| tool.parameters.get(index));
+            let name = argument.name.as_deref().or_else(|| tool.parameters().nth(index));
             let Some(name) = name.filter(|name| tool.takes_only_text(name)) else { continue };
             let written = self.slice(token).to_owned();
             let message = format!("argument {:?}: the number {} read as a string", clip(name, 60), clip(&written, 40));

@@ -15,12 +15,12 @@ const MOST_PLACES: usize = 256;
 impl Tool {
     /// Whether an argument is an optional one, given as a null that it does not take.
     pub(crate) fn is_unwanted(&self, argument: &str, value: &Template) -> bool {
-        is_null(value) && self.is_unwanted_in(&self.records(&[&self.schema], &[argument]), argument)
+        is_null(value) && self.is_unwanted_in(&self.records(&self.places(), &[argument]), argument)
     }
 
     /// Takes such nulls out of the objects inside the value of an argument.
     pub(crate) fn drop_unwanted(&self, argument: &str, value: &mut Template) {
-        self.drop_in_template(&member_places(&self.records(&[&self.schema], &[argument]), argument), value);
+        self.drop_in_template(&member_places(&self.records(&self.places(), &[argument]), argument), value);
     }
 
     fn drop_in_template(&self, places: &[&Value], template: &mut Template) {

@@ -69,8 +69,7 @@ impl Tool {
 
     /// What a place refers to inside the schema, if it is a reference.
     pub(super) fn target(&self, place: &Value) -> Option<&Value> {
-        let pointer = place.get("$ref").and_then(Value::as_str)?.strip_prefix('#')?;
-        self.schema.pointer(&percent_decoded(pointer))
+        target_in(&self.schema, place)
     }
 
     pub(super) fn strings(&self, place: &Value, depth: usize) -> Strings {
@@ -121,6 +120,12 @@ impl Strings {
     fn of_all(all: impl Iterator<Item = Self>) -> Self {
         all.reduce(|one, other| if one == other { one } else { Self::Perhaps }).unwrap_or(Self::Perhaps)
     }
+}
+
+/// What a place refers to inside its schema, if it is a reference.
+pub(super) fn target_in<'s>(schema: &'s Value, place: &Value) -> Option<&'s Value> {
+    let pointer = place.get("$ref").and_then(Value::as_str)?.strip_prefix('#')?;
+    schema.pointer(&percent_decoded(pointer))
 }
 
 pub(super) fn alternatives(place: &Value) -> Option<&Vec<Value>> {
