@@ -45,6 +45,23 @@ def test_a_schema_that_contains_itself_has_a_line() -> None:
 @pytest.mark.parametrize(
     ("schema", "text"),
     [
+        ({"$ref": "#/$defs/Find"}, "f(query, limit=5)"),
+        ({"allOf": [{"$ref": "#/$defs/Find"}, {"properties": {"n": {"type": "number"}}}]}, "f(query, limit=5, n: nu"),
+        (
+            {"anyOf": [{"$ref": "#/$defs/Find"}, {"properties": {"query": {"type": "integer"}}}]},
+            "f(query: string|integer=null, limit=5)",
+        ),
+    ],
+)
+def test_a_line_has_the_arguments_wherever_they_are_declared(schema: Any, text: str) -> None:
+    find = {"properties": {"query": {"type": "string"}, "limit": {"type": "integer", "default": 5}}}
+    root = {**schema, "$defs": {"Find": {**find, "type": "object", "required": ["query"]}}}
+    assert tool_line({"name": "f", "inputSchema": root}).startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
         ({"type": "integer", "default": 5}, "x=5"),
         ({"type": "number", "default": 0.5}, "x=0.5"),
         ({"type": "number", "default": 5}, "x: number=5"),

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from dovetail.observations import bounded_line
+from dovetail.tool_arguments import arguments_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,8 +49,7 @@ def tool_line(tool: ToolShape, choices: dict[str, str] | None = None) -> str:
     """
     schema = tool.get("inputSchema")
     root: dict[str, Any] = schema if isinstance(schema, dict) else {}
-    required = root.get("required", ())
-    properties: dict[str, Any] = root.get("properties") or {}
+    properties, required, _ = arguments_of(root)
     arguments = [
         _argument(name, value, _Types(root, name, choices), name in required) for name, value in properties.items()
     ]
@@ -109,7 +109,7 @@ class _Types:
     """Says in short what a schema takes."""
 
     def __init__(self, root: dict[str, Any], place: str, choices: dict[str, str] | None) -> None:
-        self._definitions = root.get("$defs") or {}
+        self._definitions = {**(root.get("definitions") or {}), **(root.get("$defs") or {})}
         self._place = place
         self._choices = choices
 
@@ -122,6 +122,8 @@ class _Types:
             return self._enumeration(schema["enum"])
         if "const" in schema:
             return json.dumps(schema["const"], ensure_ascii=False)
+        if isinstance(schema.get("allOf"), list) and len(schema["allOf"]) == 1:
+            return self.text(schema["allOf"][0], depth + 1)
         for key in ("anyOf", "oneOf"):
             if isinstance(schema.get(key), list):
                 return _alternatives([self.text(branch, depth + 1) for branch in schema[key][:_MAX_CHOICES]])
