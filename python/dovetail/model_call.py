@@ -14,8 +14,9 @@ from dovetail.v1 import Failure, FailureReason, Purpose
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from typing import Unpack
 
-    from dovetail.models.protocol import Grammar, Message, Model, Replacement, ToolRequest, TurnMessage, Usage
+    from dovetail.models.protocol import Message, Model, Replacement, StreamTerms, ToolRequest, TurnMessage, Usage
 
 __all__ = ["ModelCall"]
 
@@ -61,16 +62,9 @@ class ModelCall:
         self.completion: Completion | None = None
         self.failure: Failure | None = None
 
-    async def stream(
-        self,
-        messages: Sequence[Message],
-        *,
-        grammar: Grammar | None = None,
-        stop: Sequence[str] = (),
-        max_tokens: int | None = None,
-    ) -> AsyncGenerator[str, None]:
+    async def stream(self, messages: Sequence[Message], **terms: Unpack[StreamTerms]) -> AsyncGenerator[str, None]:
         """The pieces of text; ends where the model ends or fails. Closing it ends the generation."""
-        pieces = self._model.stream(messages, grammar=grammar, stop=stop, max_tokens=max_tokens)
+        pieces = self._model.stream(messages, **terms)
         async with aclosing(self._follow(pieces)) as followed:
             async for piece in followed:
                 yield piece

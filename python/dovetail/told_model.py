@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dovetail.models.protocol import Completion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Unpack
 
     from dovetail.call_context import CallContext
-    from dovetail.models.protocol import GrammarDialect, Message, Model, ModelStream
+    from dovetail.models.protocol import GrammarDialect, Message, Model, ModelStream, StreamTerms
 
 __all__ = ["ToldModel"]
 
@@ -39,10 +40,10 @@ class ToldModel:
         """The notations in which it takes grammars."""
         return self._model.grammar_dialects
 
-    async def stream(self, messages: Sequence[Message], **how: Any) -> ModelStream:
+    async def stream(self, messages: Sequence[Message], **terms: Unpack[StreamTerms]) -> ModelStream:
         """Answer a chat: see `dovetail.models.Model.stream`."""
         began = time.monotonic()
-        async with aclosing(self._model.stream(messages, **how)) as pieces:
+        async with aclosing(self._model.stream(messages, **terms)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Completion) and piece.usage is not None:
                     used = piece.usage

@@ -19,6 +19,7 @@ __all__ = [
     "ModelChain",
     "ModelStream",
     "Replacement",
+    "StreamTerms",
     "ToolCallingModel",
     "ToolMessage",
     "ToolRequest",
@@ -94,6 +95,14 @@ class Grammar:
 
 ModelStream = AsyncGenerator[str | Completion, None]
 """Pieces of text, none of them empty, then exactly one `Completion`, last."""
+
+
+class StreamTerms(TypedDict, total=False):
+    """What `Model.stream` may be told besides the chat, for those who only pass it on."""
+
+    grammar: Grammar | None
+    stop: Sequence[str]
+    max_tokens: int | None
 
 
 class Model(Protocol):

@@ -16,13 +16,14 @@ from dovetail.v1 import FailureReason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+    from typing import Unpack
 
     from dovetail.models.protocol import (
-        Grammar,
         GrammarDialect,
         Message,
         Model,
         ModelStream,
+        StreamTerms,
         TurnMessage,
         TurnStream,
     )
@@ -80,14 +81,7 @@ class ReplayModel:
         """Empty: a recording follows no grammar."""
         return ()
 
-    async def stream(
-        self,
-        messages: Sequence[Message],  # noqa: ARG002
-        *,
-        grammar: Grammar | None = None,  # noqa: ARG002
-        stop: Sequence[str] = (),  # noqa: ARG002
-        max_tokens: int | None = None,  # noqa: ARG002
-    ) -> ModelStream:
+    async def stream(self, messages: Sequence[Message], **terms: Unpack[StreamTerms]) -> ModelStream:  # noqa: ARG002
         """Play the next recording.
 
         Raises:
@@ -190,20 +184,13 @@ class Recorder:
         """The notations in which the model that answers takes grammars."""
         return self._model.grammar_dialects
 
-    async def stream(
-        self,
-        messages: Sequence[Message],
-        *,
-        grammar: Grammar | None = None,
-        stop: Sequence[str] = (),
-        max_tokens: int | None = None,
-    ) -> ModelStream:
+    async def stream(self, messages: Sequence[Message], **terms: Unpack[StreamTerms]) -> ModelStream:
         """Answer a chat (see `dovetail.models.Model.stream`) and record the answer.
 
         Raises:
             ModelError: the model's, recorded too.
         """
-        stream = self._model.stream(messages, grammar=grammar, stop=stop, max_tokens=max_tokens)
+        stream = self._model.stream(messages, **terms)
         async with aclosing(self._record(stream, turn=False)) as items:
             async for item in items:
                 yield item
