@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
+import re
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Address", "Endpoint"]
 
 _RATE_LIMITED = 429
-_NEVER_AGAIN = {"insufficient_quota", "billing_hard_limit_reached"}
-"""What OpenAI calls a limit that no waiting lifts."""
+_FINAL = re.compile(rb'"(insufficient_quota|billing_hard_limit_reached)\\?"')
+"""What OpenAI calls a limit that no waiting lifts; proxies repeat it in the text of an error of their own."""
 
 
 class Address:
@@ -130,7 +129,7 @@ class _PatientlyRetried(openai.DefaultAsyncHttpxClient):
         """
         try:
             response = await super().send(*args, **kwargs)
-            if response.status_code == _RATE_LIMITED and _is_final(await response.aread()):
+            if response.status_code == _RATE_LIMITED and _FINAL.search(await response.aread()):
                 response.headers["x-should-retry"] = "false"
         except httpx2.ReadTimeout as problem:
             raise self._server.silent() from problem
@@ -139,14 +138,6 @@ class _PatientlyRetried(openai.DefaultAsyncHttpxClient):
         if response.is_error and (pause := retry_pause(response.headers)) is not None:
             response.headers["retry-after-ms"] = f"{pause * 1000:.3f}"
         return response
-
-
-def _is_final(body: bytes) -> bool:
-    with contextlib.suppress(ValueError):
-        match json.loads(body):
-            case {"error": {"code": code}} | {"error": {"type": code}}:
-                return code in _NEVER_AGAIN
-    return False
 
 
 def _is_loopback(host: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import httpx2
 import openai
@@ -17,7 +17,12 @@ from dovetail.models.openai_request import Requests, chat_constraint
 from dovetail.models.openai_stream import read_stream
 from dovetail.models.protocol import ToolRequest
 from dovetail.models.refused_parameters import RefusedParameters
-from dovetail.models.response_items import response_items, response_tools, without_reasoning
+from dovetail.models.response_items import (
+    response_items,
+    response_tools,
+    spelled_out,
+    without_reasoning,
+)
 from dovetail.models.tool_calling import ToolNames, chat_messages, chat_tools
 
 if TYPE_CHECKING:
@@ -34,13 +39,6 @@ _NO_KEY: Final = "none"
 _NOT_FOUND: Final = 404
 
 Api = Literal["chat", "responses"]
-
-
-class _Sent(NamedTuple):
-    """A response, and whether its server was told where to stop."""
-
-    response: httpx2.Response
-    stops_itself: bool
 
 
 class OpenAIModel:
@@ -119,6 +117,8 @@ class OpenAIModel:
             extra_body=dict(extra_body or {}),
         )
         self._refused = RefusedParameters()
+        # Whether the server reads earlier turns of its own API only where everything is said of them.
+        self._wants_all = False
         self._patience = httpx2.Timeout(timeout, connect=connect_timeout)
         self._endpoint = Endpoint(
             address,
@@ -228,13 +228,14 @@ class OpenAIModel:
     ) -> TurnStream:
         server = self._endpoint.server
         try:
-            async with self._sent(api, request) as (response, stops_itself):
+            async with self._sent(api, request) as response:
                 pieces = read_stream(
                     response,
                     server,
                     has_grammar=has_grammar,
                     has_tools=has_tools,
-                    stop=() if stops_itself else stop,
+                    stop=stop,
+                    limit=request.get("max_output_tokens"),
                     origin=self._origin if is_turn else None,
                 )
                 async with aclosing(pieces):
@@ -244,10 +245,12 @@ class OpenAIModel:
             raise server.failure(problem, has_grammar=has_grammar) from problem
 
     @asynccontextmanager
-    async def _sent(self, api: Api, request: Mapping[str, Any]) -> AsyncIterator[_Sent]:
+    async def _sent(self, api: Api, request: Mapping[str, Any]) -> AsyncIterator[httpx2.Response]:
         """The response to a request, sent without what the model does not take."""
         async with self._endpoint.client() as client, AsyncExitStack() as stack:
             resource: Any = client.responses if api == "responses" else client.chat.completions
+            if self._wants_all and api == "responses":
+                request = spelled_out(request) or request
             while True:
                 taken = self._refused.without(request)
                 try:
@@ -255,13 +258,22 @@ class OpenAIModel:
                 except (openai.BadRequestError, openai.NotFoundError, openai.UnprocessableEntityError) as problem:
                     if problem.status_code != _NOT_FOUND and self._refused.learn(problem, taken):
                         continue
-                    forgetful = without_reasoning(request, problem) if api == "responses" else None
-                    if forgetful is None:
+                    told_again = self._retold(request, problem) if api == "responses" else None
+                    if told_again is None:
                         raise
-                    request = forgetful
+                    request = told_again
                 else:
                     break
-            yield _Sent(response.http_response, "stop" in taken)
+            yield response.http_response
+
+    def _retold(self, request: Mapping[str, Any], refusal: openai.APIStatusError) -> dict[str, Any] | None:
+        """A request of Responses with earlier turns as its server may take them; None if it refused something else."""
+        forgetful = without_reasoning(request, refusal)
+        if forgetful is not None:
+            return forgetful
+        whole = spelled_out(request, refusal)
+        self._wants_all = self._wants_all or whole is not None
+        return whole
 
     def _constraint(self, grammar: Grammar) -> dict[str, object]:
         """The fields of a chat's request that hold the text to its grammar."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import deque
+from contextlib import suppress
 
 import httpx2
 import openai
@@ -31,6 +33,23 @@ At OpenAI a grammar is the format of a tool, and such a request has no other too
 """
 _WANTS_RESPONSES = re.compile(r"\bv1/responses\b")
 """What a refusal says of a chat that is to be asked by OpenAI's other API."""
+
+_REMEDIES = (
+    (
+        re.compile(r"context.?(window|length|size)|maximum context|prompt is too long", re.IGNORECASE),
+        "ask for less (fewer or shorter tools, examples and outputs), or take a model that reads more",
+    ),
+    (
+        re.compile(
+            r"(invalid|unknown|no such) model|\bmodel\b.{0,80}(not (found|exist|available|supported)|pinned)"
+            r"|\bpinned to\b",
+            re.IGNORECASE | re.DOTALL,
+        ),
+        "check the model's name",
+    ),
+)
+"""What to do about refusals of some kinds, by what they say."""
+_EVENT = re.compile(r"\s*data:\s*(\{.*)")
 
 
 class Server:
@@ -134,7 +153,7 @@ class Server:
             case _ if 400 <= status < 500:
                 return self._error(
                     FailureReason.FAILURE_REASON_MODEL_REJECTED,
-                    f"refused the request {said}; change the request",
+                    f"refused the request {said}; {_remedy(message)}",
                 )
             case _ if 300 <= status < 400:
                 return self.no_protocol(f"answered with a redirection that leads nowhere {said}")
@@ -187,7 +206,7 @@ def wants_responses(error: ModelError) -> bool:
 def _words(body: object) -> str:
     match body:
         case str():
-            return body
+            return _words_of_text(body)
         case {"message": str(message)} | {"detail": str(message)} | {"error": str(message)}:
             return message
         case {"error": dict(inner)} | [dict(inner), *_]:
@@ -197,6 +216,18 @@ def _words(body: object) -> str:
         case None:
             return ""
     return str(body)
+
+
+def _words_of_text(text: str) -> str:
+    """What a text says: some servers send their error as an event of the stream that was to come."""
+    if event := _EVENT.match(text):
+        with suppress(ValueError, RecursionError):
+            return _words(json.loads(event[1]))
+    return text
+
+
+def _remedy(message: str) -> str:
+    return next((remedy for pattern, remedy in _REMEDIES if pattern.search(message)), "change the request")
 
 
 def _problem(one: object) -> str:

@@ -41,6 +41,7 @@ async def read_stream(
     has_grammar: bool = False,
     has_tools: bool = False,
     stop: Sequence[str] = (),
+    limit: int | None = None,
     origin: str | None = None,
 ) -> TurnStream:
     """The pieces of text of a response and the calls of tools that it asks for, then its completion.
@@ -50,7 +51,8 @@ async def read_stream(
         server: who sent it.
         has_grammar: whether the text was asked to follow a grammar.
         has_tools: whether the model was given tools.
-        stop: texts at which to stop here, because the server was not told of them.
+        stop: texts at which to stop here: not every server is told of them, some ignore them, and some send them too.
+        limit: how many tokens might be written, if the server may not say that they ran out.
         origin: who the next turn may be taken by, if the response is to be given back then as it is.
 
     Raises:
@@ -81,6 +83,8 @@ async def read_stream(
     if piece := text.feed(late) + text.finish():
         yield piece
     completion = _completion(decoder, server, has_grammar=has_grammar, stopped=text.stopped)
+    if limit is not None and not text.stopped:
+        completion = _cut_at(completion, limit)
     if origin is not None:
         completion = replace(completion, verbatim=verbatim(decoder.output_items, origin))
     if has_tools:
@@ -126,6 +130,14 @@ def take_requests(decoder: SseDecoder) -> list[ToolRequest]:
 
 def _is_over(decoder: SseDecoder) -> bool:
     return decoder.done or decoder.error is not None
+
+
+def _cut_at(completion: Completion, limit: int) -> Completion:
+    """The same, cut off if it took all tokens that there were: some servers call each response completed."""
+    usage = completion.usage
+    if completion.finish_reason == "stop" and usage is not None and usage.completion_tokens >= limit:
+        return replace(completion, finish_reason="length")
+    return completion
 
 
 def _completion(decoder: SseDecoder, server: Server, *, has_grammar: bool, stopped: bool) -> Completion:

@@ -34,7 +34,7 @@ _OTHER_API: Final = "v1/responses"
 """What a refusal of a chat names where the parameter is refused beside tools alone, and the other API takes both."""
 _CODES: Final = {"unsupported_parameter", "unsupported_value", "unknown_parameter"}
 _WORDS: Final = re.compile(
-    r"unsupported|not support(ed)?\b|unrecogni[sz]ed|unknown|unexpected|deprecated|not permitted|not allowed"
+    r"unsupported|(not|n't) support(ed)?\b|unrecogni[sz]ed|unknown|unexpected|deprecated|not permitted|not allowed"
     r"|extra.(forbidden|inputs)",
     re.IGNORECASE,
 )
@@ -87,6 +87,6 @@ def _refused(problem: openai.APIStatusError, sent: Mapping[str, Any]) -> str | N
 
 
 def _names(said: str, parameter: str) -> bool:
-    # A word of everyday language is the parameter only in quotation marks.
-    pattern = rf"\b{parameter}\b" if "_" in parameter else rf"['\"`]{parameter}['\"`]"
+    # A word of everyday language is the parameter only in quotation marks, or where it has a value.
+    pattern = rf"\b{parameter}\b" if "_" in parameter else rf"['\"`]{parameter}['\"`]|\b{parameter}=[\d.]"
     return re.search(pattern, said) is not None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dovetail.models.protocol import AssistantMessage, ToolRequest, TurnMessage
     from dovetail.models.tool_calling import ToolNames
 
-__all__ = ["response_items", "response_tools", "verbatim", "without_reasoning"]
+__all__ = ["response_items", "response_tools", "spelled_out", "verbatim", "without_reasoning"]
 
 _MOST: Final = 256_000
 """How many characters of a turn are given back as they are."""
@@ -30,6 +30,8 @@ _CALL: Final = "function_call"
 _REASONING: Final = "reasoning"
 _ABOUT_ITEMS: Final = re.compile(r"encrypted|reasoning|\bitem\b|expected schema|continuation", re.IGNORECASE)
 """What a refusal says that is about the items of earlier turns."""
+_ABOUT_FORM: Final = re.compile(r"\bitem\b", re.IGNORECASE)
+"""What it says where it may be about how they are written."""
 
 
 def response_tools(tools: Sequence[Mapping[str, Any]], names: ToolNames) -> list[dict[str, Any]]:
@@ -71,10 +73,29 @@ def without_reasoning(request: Mapping[str, Any], refusal: openai.APIStatusError
         The request, or None if it would be the same one, or was refused for something else.
     """
     items: Sequence[Mapping[str, Any]] = request["input"]
-    said = f"{refusal.param or ''} {refusal.code or ''} {refusal.body or refusal.message}"
-    if not any("id" in item for item in items) or not _ABOUT_ITEMS.search(said):
+    if not any("id" in item for item in items) or not _ABOUT_ITEMS.search(_said(refusal)):
         return None
     return {**request, "input": [_nameless(item) for item in items if item.get("type") != _REASONING]}
+
+
+def spelled_out(request: Mapping[str, Any], refusal: openai.APIStatusError | None = None) -> dict[str, Any] | None:
+    """A request in which what the model said is a list of parts: llama.cpp takes plain texts of others alone.
+
+    Args:
+        request: the request.
+        refusal: why it was refused, if it was.
+
+    Returns:
+        The request, or None if it would be the same one, or was refused for something else.
+    """
+    items = [_with_parts(item) for item in request["input"]]
+    if items == request["input"] or (refusal is not None and not _ABOUT_FORM.search(_said(refusal))):
+        return None
+    return {**request, "input": items}
+
+
+def _said(refusal: openai.APIStatusError) -> str:
+    return f"{refusal.param or ''} {refusal.code or ''} {refusal.body or refusal.message}"
 
 
 def _items(message: TurnMessage, names: ToolNames, origin: str) -> list[dict[str, Any]]:
@@ -116,6 +137,14 @@ def _given_back(given: Verbatim, requests: Sequence[ToolRequest]) -> list[dict[s
 def _is_readable(reasoning: Mapping[str, Any]) -> bool:
     """Whether the server can read it without having kept it."""
     return bool(reasoning.get("encrypted_content") or reasoning.get("content"))
+
+
+def _with_parts(item: Mapping[str, Any]) -> dict[str, Any]:
+    text = item.get("content")
+    if item.get("role") != "assistant" or not isinstance(text, str):
+        return dict(item)
+    part = {"type": "output_text", "text": text, "annotations": []}
+    return {"type": "message", "status": "completed", **item, "content": [part]}
 
 
 def _nameless(item: Mapping[str, Any]) -> dict[str, Any]:
