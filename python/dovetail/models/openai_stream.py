@@ -99,7 +99,7 @@ async def read_stream(
 
 
 async def _read_usage(
-    decoder: SseDecoder, reads: AsyncIterator[bytes], before: tuple[int, int, int, int] | None, *, stopped: bool
+    decoder: SseDecoder, reads: AsyncIterator[bytes], before: tuple[int, ...] | None, *, stopped: bool
 ) -> str:
     """Read on from the end of the text to the last usage. The text is complete: a lost connection hurts nothing.
 
