@@ -10,7 +10,7 @@ from dovetail.observations import bounded_line
 from dovetail.tool_arguments import arguments_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from dovetail.grammar import ToolShape
 
@@ -62,7 +62,7 @@ def tool_line(tool: ToolShape, choices: dict[str, str] | None = None) -> str:
     return ". ".join(part.removesuffix(".") for part in (line, described, told) if part)
 
 
-def _told(known: str, properties: dict[str, Any], output: Any) -> list[str]:
+def _told(known: str, properties: Mapping[str, Any], output: Any) -> list[str]:
     """What schemas say of arguments and of the output, but for what is known of the tool without them."""
     words = _words(known) | _FILLERS
     told: dict[str, list[str]] = {}
