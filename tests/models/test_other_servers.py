@@ -1,4 +1,4 @@
-"""What other servers were seen to send: the proxy of LiteLLM, `transformers serve`, llama.cpp by its other API."""
+"""What other servers were seen to send: LiteLLM, `transformers serve`, LitServe, and llama.cpp by Responses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from asking import DONE, KEY, ask, closing
+from asking import DONE, KEY, ask, closing, refusal
 from dovetail.errors import ModelError
 from dovetail.models import Completion, Grammar, OpenAIModel, Usage
 from dovetail.v1 import FailureReason
@@ -169,6 +169,27 @@ async def test_a_quota_that_is_used_up_behind_a_proxy_is_not_asked_for_again() -
     behind = json.dumps({"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}})
     raised, asked = await told(proxied(f"RateLimitError: OpenAIException - {behind}", 429, "throttling_error"))
     assert (raised.reason, asked) == (FailureReason.FAILURE_REASON_MODEL_RATE_LIMITED, 1)
+
+
+@pytest.mark.parametrize("key", ["x", "none", "EMPTY", "sk-1"])
+async def test_a_key_that_only_fills_its_place_is_not_looked_for_in_messages(key: str) -> None:
+    async with (
+        serve(refusal(f"the model `{key}` is next to none, said EMPTY")) as server,
+        closing(OpenAIModel("m", base_url=server.base_url, api_key=key)) as model,
+    ):
+        with pytest.raises(ModelError) as raised:
+            await ask(model)
+    assert f"the model `{key}` is next to none, said EMPTY" in str(raised.value)
+
+
+async def test_a_server_that_counts_nothing_has_told_nothing() -> None:
+    nothing = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    end = {"choices": [{"index": 0, "delta": {"content": None}, "finish_reason": "stop"}], "usage": nothing}
+    async with (
+        serve(Script([chunk("x"), sse(end), sse(b"[DONE]")])) as server,
+        closing(OpenAIModel("m", base_url=server.base_url)) as model,
+    ):
+        assert await ask(model) == ("x", Completion("stop", None))
 
 
 async def test_a_turn_whose_message_comes_once_more_behind_its_calls_is_read() -> None:

@@ -21,7 +21,7 @@ _MOST_SECRETS = 8
 _CUT_MARK = "…"
 """What stands where the decoder cut off what it quotes."""
 _LEAST_SECRET = 6
-"""Fewer characters of the beginning of a secret give nothing away."""
+"""Fewer characters of the beginning of a secret give nothing away; and a key that has fewer only fills its place."""
 _ABOUT_GRAMMARS = re.compile(
     r"grammar|structured.?output|guided|schema|response.?format|text\.format|\btools?\b|tool_choice"
     r"|\b(ebnf|gbnf|lark)\b",
@@ -58,7 +58,8 @@ class Server:
     Args:
         url: where it is, without credentials.
         model: the model it is asked for.
-        api_key: what must never be part of a message, even if the server repeats it; empty if there is none.
+        api_key: what must never be part of a message, even if the server repeats it; empty if there is none. Under six
+            characters it is no secret: it would be found in half of all messages.
         timeout: how many seconds it may be silent.
 
     Attributes:
@@ -68,13 +69,14 @@ class Server:
     def __init__(self, url: str, model: str, api_key: str, timeout: float) -> None:
         self._url = url
         self._model = model
-        self._secrets = deque([api_key] if api_key else [], maxlen=_MOST_SECRETS)
+        self._secrets: deque[str] = deque(maxlen=_MOST_SECRETS)
         self._timeout = timeout
         self.base_url_form = "it usually ends in /v1"
+        self.conceal(api_key)
 
     def conceal(self, secret: str) -> None:
         """Keep another secret out of messages, in place of the oldest if there are many."""
-        if secret and secret not in self._secrets:
+        if len(secret) >= _LEAST_SECRET and secret not in self._secrets:
             self._secrets.append(secret)
 
     def failure(self, problem: Exception, *, has_grammar: bool = False) -> ModelError:

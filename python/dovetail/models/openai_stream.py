@@ -141,7 +141,8 @@ def _cut_at(completion: Completion, limit: int) -> Completion:
 
 
 def _completion(decoder: SseDecoder, server: Server, *, has_grammar: bool, stopped: bool) -> Completion:
-    usage = Usage(*decoder.usage) if decoder.usage else None
+    # Whoever counts at all has read something: all zeros are of a server that has nobody to count.
+    usage = Usage(*decoder.usage) if decoder.usage and any(decoder.usage) else None
     if stopped:
         return Completion("stop", usage)
     if decoder.error is not None:
