@@ -24,6 +24,9 @@ PARALLEL: Final = 4
 _CONTEXT_TOKENS: Final = 16384
 _PROMPT_CACHE_MIB: Final = 256
 _HTTP_THREADS: Final = 64
+# How often a thread of llama.cpp looks whether the others are done before it sleeps. They meet many times for every
+# token; by default they look for milliseconds, and where they share their cores, they spend them on looking.
+_SPINS: Final = 1000
 
 
 def main(arguments: list[str]) -> None:
@@ -33,6 +36,9 @@ def main(arguments: list[str]) -> None:
     os.dup2(2, 1)
     threading.Thread(target=_end_with_stdin, daemon=True).start()
 
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # Read once, by GCC's OpenMP when it is loaded: with that, what llama.cpp calls polling has no effect.
+        os.environ.setdefault("GOMP_SPINCOUNT", str(_SPINS))
     import xllamacpp
 
     [weights] = arguments
@@ -61,7 +67,7 @@ def _parameters(xllamacpp: Any, weights: str, api_key: str) -> Any:
     parameters.ui = False
     parameters.offline = True
     # The threads of llama.cpp wait for one another at every layer of every token. Where one of them has to share its
-    # core, text comes ten times slower: half the cores, without spinning, lose little where nothing else runs. A prompt
+    # core, text comes ten times slower: half the cores, hardly spinning, lose little where nothing else runs. A prompt
     # is read in large pieces and has fewer such meetings.
     parameters.cpuparams.n_threads = max(1, _cores() // 2)
     parameters.cpuparams.poll = 0
