@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from dovetail.run_options import StrategyName
     from dovetail.v1 import Event
 
-pytestmark = [pytest.mark.anyio, pytest.mark.local_model, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.anyio, pytest.mark.local_model, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 TEMPLATE = Path(__file__).with_name("shown_tools.jinja")
 ENDED = {RunState.RUN_STATE_ANSWERED, RunState.RUN_STATE_FAILED}
 # A budget is what ends a model that goes on for ever; it counts prompts too. A stream that never ended was seen once,
 # of which no more is known: that, a deadline ends.
-LIMITS = Limits(deadline=240, max_replans=2, max_tokens=900)
+LIMITS = Limits(deadline=540, max_replans=2, max_tokens=900)
 ENOUGH = {FailureReason.FAILURE_REASON_LIMIT_EXCEEDED, FailureReason.FAILURE_REASON_DEADLINE_EXCEEDED}
 QUESTIONS = [
     "How high is Everest?",

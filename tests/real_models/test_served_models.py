@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dovetail.models import Message
     from dovetail.runs import Run
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(1200)]
 
 COUNT = 'root ::= "1, 2, 3, " ("4" | "four")'
 LONG = "root ::= [a-z ]{2000,4000}"
@@ -77,7 +77,7 @@ async def test_most_of_a_prompt_seen_before_comes_from_the_cache(served: Served)
 
 
 async def test_the_prompt_of_twenty_tools_comes_from_the_cache_on_the_second_run(served: Served) -> None:
-    limits = Limits(deadline=300, max_replans=0, max_tokens=60)
+    limits = Limits(deadline=540, max_replans=0, max_tokens=60)
     shares = []
     async with Engine(twenty_tools.TOOLS, served.open(), examples=twenty_tools.EXAMPLES, limits=limits) as engine:
         for question in ("How good is the song Yesterday?", "How good is the song Yesterday?", "What is a Mazurka?"):
@@ -110,7 +110,7 @@ async def test_a_plan_under_its_grammar_compiles_without_an_error(served: Served
 
 
 async def test_whole_runs_end_and_their_plans_have_no_error(served: Served) -> None:
-    async with Engine(TOOLS, served.open(), examples=EXAMPLES, limits=Limits(deadline=300, max_replans=0)) as engine:
+    async with Engine(TOOLS, served.open(), examples=EXAMPLES, limits=Limits(deadline=540, max_replans=0)) as engine:
         runs = [engine.start(question.text) for question in QUESTIONS[:6]]
         for run in runs:
             assert await run.wait() in ENDED
@@ -121,7 +121,7 @@ async def test_whole_runs_end_and_their_plans_have_no_error(served: Served) -> N
 
 
 async def test_a_plan_that_is_cut_off_runs_what_it_has(served: Served) -> None:
-    limits = Limits(deadline=300, max_replans=0, max_tokens=24)
+    limits = Limits(deadline=540, max_replans=0, max_tokens=24)
     async with Engine(TOOLS, served.open(), examples=EXAMPLES, limits=limits) as engine:
         run = engine.start("What is the total population of Spain and Portugal?")
         assert await run.wait() in ENDED
