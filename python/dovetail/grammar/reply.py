@@ -20,6 +20,7 @@ from dovetail.grammar.expression import (
     Repeat,
     Rules,
     choice,
+    optional,
     series,
 )
 from dovetail.grammar.notation import written
@@ -88,11 +89,11 @@ def _made(dialect: GrammarDialect, must_answer: bool, answer_schema: str) -> Gra
         return _compiled(Grammar(dialect, json.dumps(_schema(answer_schema, must_answer=must_answer))))
     rules = Rules()
     rules.define("root", EMPTY)  # which stands first
-    line = Repeat(LINE, 1, MAX_LINE)
+    thought = series(Literal("Thought: "), Repeat(LINE, 1, MAX_LINE), Literal("\n"))
     finishing = finish(rules, answer_schema)
-    replan = series(Literal("Replan("), rules.define("reason", Repeat(_ON_A_LINE, 1, MAX_LINE)), Literal(")"))
-    verdict = finishing if must_answer else choice([finishing, replan])
-    rules.define("root", series(Literal("Thought: "), line, Literal("\nAction: "), verdict))
+    reason = rules.define("reason", Repeat(_ON_A_LINE, 1, MAX_LINE), terminal=True)
+    verdict = finishing if must_answer else choice([finishing, series(Literal("Replan("), reason, Literal(")"))])
+    rules.define("root", series(rules.define("thought", thought, terminal=True), Literal("Action: "), verdict))
     define_terminals(rules, _MAX_STRING)
     return _compiled(Grammar(dialect, written(rules, dialect)))
 
@@ -140,10 +141,12 @@ def _schema(answer_schema: str, *, must_answer: bool) -> dict[str, Any]:
 
 def _words(rules: Rules) -> Name:
     # Each text can be read in one way only: engines follow all of them at once.
-    bracketed = rules.define("bracketed", series(Literal("("), Name("text"), Literal(")")))
-    plain = Repeat(_PLAIN, 0, None)
-    text = rules.define("text", series(plain, Repeat(series(bracketed, plain), 0, None)))
-    return rules.define("answer", series(choice([_PLAIN, bracketed]), text))
+    # And it is made of long pieces: llguidance gives up where each character is one.
+    plain = rules.define("plain", Repeat(_PLAIN, 1, None), terminal=True)
+    bracketed = rules.define("bracketed", series(Literal("("), optional(Name("text")), Literal(")")))
+    more = rules.define("more", series(bracketed, optional(plain)))
+    text = choice([series(plain, Repeat(more, 0, None)), Repeat(more, 1, None)])
+    return rules.define("answer", rules.define("text", text))
 
 
 def _value(rules: Rules, answer_schema: str, max_string: int) -> Expression:
