@@ -287,6 +287,7 @@ impl SseDecoder {
                 Ok(_) => {}
                 // As WHATWG has it, an event without its end does not count.
                 Err(_) if is_last => {}
+                Err(_) if self.take_raw_error(event) => {}
                 Err(problem) => self.refuse(&problem, event),
             },
         }

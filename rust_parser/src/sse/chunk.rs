@@ -196,6 +196,16 @@ pub(super) fn error_message(error: &Value) -> String {
     }
 }
 
+/// The words of an error that a server put between quotation marks as they were, with marks and ends of lines of their
+/// own: the event is no JSON then.
+pub(super) fn raw_error(data: &[u8]) -> Option<String> {
+    let rest = data.strip_prefix(b"{")?.trim_ascii_start().strip_prefix(br#""error""#)?.trim_ascii_start();
+    let words = String::from_utf8_lossy(rest.strip_prefix(b":")?.trim_ascii()).into_owned();
+    let words = words.strip_prefix('"')?;
+    let words = words.strip_suffix('}').map_or(words, str::trim_end);
+    Some(words.strip_suffix('"').unwrap_or(words).to_owned())
+}
+
 /// The status that an error object names, or that its name stands for; 500 where it says neither.
 pub(super) fn error_status(error: &Value) -> u16 {
     let named = [&error["code"], &error["status"], &error["status_code"], &error["type"]];

@@ -79,6 +79,15 @@ impl SseDecoder {
         self.take_error(inner.unwrap_or(&said));
     }
 
+    /// Takes an error whose words break the JSON that they stand in; returns whether it was one.
+    pub(super) fn take_raw_error(&mut self, data: &[u8]) -> bool {
+        let words = chunk::raw_error(data);
+        if let Some(words) = &words {
+            self.take_error(&Value::from(words.as_str()));
+        }
+        words.is_some()
+    }
+
     pub(super) fn take_error(&mut self, error: &Value) {
         self.error = Some(chunk::error_message(error));
         self.error_status = Some(chunk::error_status(error));

@@ -62,6 +62,24 @@ fn what_is_called_an_error_and_says_none_is_passed_over() {
 }
 
 #[test]
+fn an_error_whose_words_break_its_json_is_told_in_them() {
+    for (event, words) in [
+        (r#"{"error": "no "tokenizer" here"}"#, r#"no "tokenizer" here"#),
+        ("{ \"error\" : \"out of memory\nSet DEBUG=1.\n\"}", "out of memory"),
+        (r#"{"error": "C:\models is no folder"}"#, r"C:\models is no folder"),
+    ] {
+        let (text, decoder) = decode(format!("{}data: {event}\n\n", chunk("half")).as_bytes());
+        assert_eq!(
+            (text.as_str(), decoder.error(), decoder.error_status()),
+            ("half", Some(words), Some(500)),
+            "{event}"
+        );
+    }
+    let cut = decode(format!("{}data: {}", chunk("half"), r#"{"error": "no "#).as_bytes());
+    assert_eq!((cut.1.error(), cut.1.done()), (None, false));
+}
+
+#[test]
 fn malformed_data_is_an_error_without_a_status() {
     let deep = format!("data: {}\n\n", "[".repeat(100_000));
     for bytes in ["data: {nope}\n\n", "data: [1]\n\n", "data: \0\n\n", "{\"a\": nope}", "{\"a\": 1}", &deep] {
