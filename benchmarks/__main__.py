@@ -18,8 +18,8 @@ _BENCHMARKS = (
     *("delivery", "remote_calls", "grpc_runs", "many_runs", "spread", "stalled", "policies", "processes", "grammar"),
     *("replanning", "prompts", "peers"),
 )
-# Half an hour and more, with a real model; a server of vLLM.
-_BY_NAME_ALONE = ("model_plans", "served_vllm")
+# Half an hour and more, with a real model; a server of vLLM; a vocabulary.
+_BY_NAME_ALONE = ("model_plans", "served_vllm", "masks")
 _NAMES = (*_BENCHMARKS, *_BY_NAME_ALONE)
 _README = Path(__file__).with_name("README.md")
 _BEGIN, _END = "<!-- results -->", "<!-- end of results -->"
@@ -78,7 +78,7 @@ def _arguments() -> argparse.Namespace:
         "names",
         nargs="*",
         metavar="NAME",
-        help=f"of {', '.join(_NAMES)}; if none, all but {' and '.join(_BY_NAME_ALONE)}",
+        help=f"of {', '.join(_NAMES)}; if none, all but {', '.join(_BY_NAME_ALONE)}",
     )
     parser.add_argument("--original", type=Path, metavar="PATH", help="a checkout of the original LLMCompiler")
     parser.add_argument(
