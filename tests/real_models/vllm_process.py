@@ -19,7 +19,7 @@ from vllm_place import ENGINE_OPTIONS, ENVIRONMENT
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-__all__ = ["VllmProcess", "kill_engine_of"]
+__all__ = ["VllmProcess", "engine_of", "kill_engine_of"]
 
 _STARTUP_SECONDS: Final = 400.0
 _SHUTDOWN_SECONDS: Final = 20.0
@@ -120,10 +120,14 @@ class VllmProcess:
 
 def kill_engine_of(pid: int) -> None:
     """Kill the process of the engine that a process has started."""
+    os.kill(engine_of(pid), signal.SIGKILL)
+
+
+def engine_of(pid: int) -> int:
+    """The process of the engine that a process has started."""
     for child in _descendants(pid):
         if "EngineCore" in _command_line(child):
-            os.kill(child, signal.SIGKILL)
-            return
+            return child
     raise AssertionError("there is no engine")
 
 

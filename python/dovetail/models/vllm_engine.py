@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import multiprocessing
 import os
+import threading
 import uuid
 from contextlib import aclosing
 from pathlib import Path
@@ -29,12 +31,19 @@ _CONFIGS: Final = {".yaml", ".yml"}
 _STRUCTURED_OUTPUTS: Final = {"backend": "guidance", "disable_any_whitespace": True}
 # What a file for `vllm serve` says of messages; the engine itself knows none.
 _OF_THE_SERVER: Final = ("--chat-template", "--tool-call-parser", "--tool-strict-level")
+# What does not end by itself is killed then. That has to come before a command loses patience with what it closes, five
+# seconds after its run: its engine would be left behind, and the next one would find no memory on the GPU.
+_END_SECONDS: Final = 3.0
+_LOOK_SECONDS: Final = 0.2
 # vLLM would report its use over the network, and write its log to standard output, where answers are written.
 _ENVIRONMENT: Final = {
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_LOGGING_STREAM": "ext://sys.stderr",
     "VLLM_LOGGING_LEVEL": "WARNING",
 }
+
+# Which processes belong to an engine that is being started is known because no other one is.
+_one_start = threading.Lock()
 
 
 class VllmEngineModel:
@@ -84,6 +93,7 @@ class VllmEngineModel:
         self._temperature = temperature
         self._max_tokens = max_tokens
         self._started: asyncio.Task[Any] | None = None
+        self._not_own: frozenset[int] | None = None
         self._closed = False
 
     @property
@@ -130,13 +140,15 @@ class VllmEngineModel:
         yield Completion(finish_reason, Usage(len(prompt), written, cached))
 
     async def aclose(self) -> None:
-        """End the engine. The model cannot be used afterwards."""
+        """End the engine, within seconds, whatever it does. The model cannot be used afterwards."""
         self._closed = True
         started, self._started = self._started, None
         if started is not None:
-            await asyncio.wait({started})
+            # A start takes minutes, and its processes would outlive this one. vLLM does not tell when it starts them.
+            while not (await asyncio.wait({started}, timeout=_LOOK_SECONDS))[0]:
+                self._kill_what_starts()
             if started.exception() is None:
-                await asyncio.to_thread(started.result().shutdown)
+                await asyncio.to_thread(started.result().shutdown, _END_SECONDS)
 
     async def _engine(self) -> Any:
         """The engine; starts it if there is none, in a thread: it takes from seconds to minutes."""
@@ -161,13 +173,20 @@ class VllmEngineModel:
 
     def _start(self, dead: Any) -> Any:
         if dead is not None:
-            dead.shutdown()
+            dead.shutdown(_END_SECONDS)
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         try:
             from vllm.v1.engine.async_llm import AsyncLLM
 
-            return AsyncLLM.from_engine_args(self._arguments())
+            with _one_start:
+                if self._closed:
+                    raise UsageError(f"model {self._name} is closed")
+                self._not_own = frozenset(child.pid or 0 for child in multiprocessing.active_children())
+                try:
+                    return AsyncLLM.from_engine_args(self._arguments())
+                finally:
+                    self._not_own = None
         except UsageError:
             raise
         except Exception as problem:
@@ -175,6 +194,17 @@ class VllmEngineModel:
                 FailureReason.FAILURE_REASON_MODEL_UNREACHABLE,
                 f"the engine of model {self._name} did not start: {problem}; its log says why",
             ) from problem
+
+    def _kill_what_starts(self) -> None:
+        """Kill the processes of an engine that is being started, so that its start fails."""
+        not_own = self._not_own
+        if not_own is None:
+            return
+        from vllm.utils.system_utils import kill_process_tree
+
+        for child in multiprocessing.active_children():
+            if child.name.startswith("EngineCore") and child.pid is not None and child.pid not in not_own:
+                kill_process_tree(child.pid)
 
     def _arguments(self) -> Any:
         from vllm.engine.arg_utils import AsyncEngineArgs
