@@ -12,7 +12,7 @@ from typing import Any
 
 import isolated_tools as isolated
 import pytest
-from test_processes import children, descriptors, is_alive, seen, written
+from test_processes import children, is_alive, opened, seen, written
 
 from dovetail import Client, Engine, Executor, ToolDefinitionError, ToolSet, tool
 from dovetail.executor import ExecutorState
@@ -164,8 +164,8 @@ async def test_a_crash_counts_for_retries(tmp_path: Path) -> None:
 
 
 async def test_calls_that_wait_for_a_process_say_so_and_have_not_begun() -> None:
-    text = plan(*(f"{one}. sleep(0.2)" for one in range(1, 13)), "13. join()")
-    short = tool(isolation="process", timeout=1.5, name="sleep")(isolated.sleep.function)  # type: ignore[arg-type]
+    text = plan(*(f"{one}. sleep(0.5)" for one in range(1, 13)), "13. join()")
+    short = tool(isolation="process", timeout=2.5, name="sleep")(isolated.sleep.function)  # type: ignore[arg-type]
     events = await events_of([short], ScriptedModel(text, finish("x")))
     assert failures(events) == {}
     assert len(facts(events, "call_waiting")) >= 12 - 2 * (os.cpu_count() or 1)
@@ -188,7 +188,7 @@ async def test_a_run_that_is_cancelled_kills_its_processes_and_an_engine_that_is
 ) -> None:
     before = children()
     mark = tmp_path / "mark"
-    others, open_before = serving_threads(), descriptors()
+    others, open_before = serving_threads(), opened()
     async with Engine([isolated.spin], ScriptedModel(plan(f'1. spin("{mark}")', "2. join()"), finish("x"))) as engine:
         run = engine.start("why?")
         process = int(await written(mark))
@@ -199,7 +199,7 @@ async def test_a_run_that_is_cancelled_kills_its_processes_and_an_engine_that_is
     assert children() <= before
     # A thread says that its process is gone shortly before it is gone itself.
     await seen(lambda: not serving_threads() - others)
-    assert descriptors() <= open_before
+    assert opened() <= open_before
 
 
 # Over gRPC --------------------------------------------------------------------------------------------------------
