@@ -29,7 +29,7 @@ demo: .make/extension ## ask a real, small language model some questions and wat
 
 test: .make/extension .make/server ## every test, Rust and Python
 	cargo test --locked --workspace
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile=ci
 
 test-vllm: .make/extension ## the tests of models against a real vLLM, which it prepares in an environment of its own
 	@status=0; $(BIN)/python tests/real_models/prepare_vllm.py $(VLLM) || status=$$?; case $$status in \

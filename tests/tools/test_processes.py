@@ -43,10 +43,6 @@ def children() -> set[int]:
     return found
 
 
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
 def opened() -> Counter[str]:
     """What the descriptors of this process lead to, and how many to each."""
     found: Counter[str] = Counter()
