@@ -66,13 +66,12 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="module")
 async def model() -> AsyncIterator[EagerModel]:
     os.environ.update(ENVIRONMENT)
-    constraints = {"backend": "xgrammar", "disable_any_whitespace": True}
     model = EagerModel(
         str(DUMMY),
         tool_call_parser="hermes",
         tool_strict_level="parameter",
         temperature=1.0,
-        options={**ENGINE_OPTIONS, "load_format": "dummy", "structured_outputs_config": constraints},
+        options={**ENGINE_OPTIONS, "load_format": "dummy"},
         chat_template=str(TEMPLATE),
     )
     async with aclosing(model):
