@@ -16,7 +16,7 @@ from dovetail.grammar.plan_rules import plan_rules
 from dovetail.grammar.plan_schema import plan_schema
 from dovetail.grammar.signature import signature
 from dovetail.grammar.terms import Terms
-from dovetail.tools import Tool
+from dovetail.tools.definition import Tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from dovetail.embedding import run_loop
 from dovetail.executor import ExecutorState
 
 if TYPE_CHECKING:
-    from dovetail.tools import Tool
+    from dovetail.tools.definition import Tool
 
 __all__ = ["executors"]
 

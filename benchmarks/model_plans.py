@@ -23,11 +23,11 @@ from dovetail import _core
 from dovetail.demo import EXAMPLES, TOOLS
 from dovetail.demo.countries import Country
 from dovetail.embedding import run_loop
-from dovetail.function_call import call_function
-from dovetail.model_call import ModelCall
 from dovetail.models import open_model
-from dovetail.planner import Planner, ToolShow
-from dovetail.tool_set import ToolSet
+from dovetail.runs.model_call import ModelCall
+from dovetail.runs.planner import Planner, ToolShow
+from dovetail.tools.function_call import call_function
+from dovetail.tools.tool_set import ToolSet
 from dovetail.v1 import Purpose
 
 if TYPE_CHECKING:

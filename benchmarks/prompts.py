@@ -13,9 +13,9 @@ from benchmarks import prompt_tools
 from benchmarks.report import Row
 from benchmarks.token_counts import counters
 from dovetail import ToolSet, tool
-from dovetail.examples import Example
-from dovetail.lessons import END_OF_PLAN, Lessons
-from dovetail.prompts import PlannerPrompt
+from dovetail.prompts.examples import Example
+from dovetail.prompts.lessons import END_OF_PLAN, Lessons
+from dovetail.prompts.planner_prompt import PlannerPrompt
 
 if TYPE_CHECKING:
     from benchmarks.original import Original

@@ -20,19 +20,19 @@ from benchmarks import prompt_tools
 from benchmarks.report import Row
 from dovetail import Engine, Limits, ToolSet, tool
 from dovetail.embedding import run_loop
-from dovetail.examples import Example
 from dovetail.grammar import plan_grammar
-from dovetail.lessons import Lessons
 from dovetail.models.protocol import Completion
 from dovetail.models.vllm import VllmModel
-from dovetail.prompts import PlannerPrompt
+from dovetail.prompts.examples import Example
+from dovetail.prompts.lessons import Lessons
+from dovetail.prompts.planner_prompt import PlannerPrompt
 from dovetail.v1 import Purpose
 
 if TYPE_CHECKING:
     from benchmarks.original import Original
     from benchmarks.rounds import Settings
     from dovetail.models.protocol import Grammar, Message
-    from dovetail.runs import Run
+    from dovetail.run_handle import Run
 
 __all__ = ["run"]
 

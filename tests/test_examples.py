@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dovetail.errors import UsageError
-from dovetail.example_selection import nearest
-from dovetail.examples import Example, parse_examples, read_examples
+from dovetail.prompts.example_selection import nearest
+from dovetail.prompts.examples import Example, parse_examples, read_examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,6 +106,6 @@ def test_without_examples_none_is_chosen() -> None:
 
 
 def test_reading_examples_does_not_import_numpy() -> None:
-    code = "import dovetail.examples, sys; print('numpy' in sys.modules)"
+    code = "import dovetail.prompts.examples, sys; print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "False"

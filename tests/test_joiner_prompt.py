@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dovetail import UsageError
-from dovetail.joiner_prompt import JoinerPrompt, ReplyForm
-from dovetail.observations import Observation
+from dovetail.prompts.joiner_prompt import JoinerPrompt, ReplyForm
+from dovetail.prompts.observations import Observation
 
 OWN = """\
 You answer for the harbour office: in one sentence, for $$5 at most.

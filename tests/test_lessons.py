@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import pytest
 
 from dovetail import Engine, ToolSet, UsageError
-from dovetail.example_selection import AllExamples, EmbeddedExamples, NearestExamples
-from dovetail.examples import Example, parse_examples
-from dovetail.lessons import ExampleError, Lesson, Lessons
-from dovetail.observations import Observation
-from dovetail.planner import Planner, ToolShow
-from dovetail.prompts import PlannerPrompt
-from dovetail.tools import Tool, tool
+from dovetail.prompts.example_selection import AllExamples, EmbeddedExamples, NearestExamples
+from dovetail.prompts.examples import Example, parse_examples
+from dovetail.prompts.lessons import ExampleError, Lesson, Lessons
+from dovetail.prompts.observations import Observation
+from dovetail.prompts.planner_prompt import PlannerPrompt
+from dovetail.runs.planner import Planner, ToolShow
+from dovetail.tools.definition import Tool, tool
 
 PATIENCE = 60.0
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from dovetail.errors import UsageError
-from dovetail.examples import Example
-from dovetail.joiner_prompt import JoinerPrompt
-from dovetail.lessons import Lesson
-from dovetail.observations import Observation, observed
-from dovetail.prompt_template import PromptTemplate
-from dovetail.prompts import END_OF_PLAN, PlannerPrompt
-from dovetail.replan_prompt import BrokenTask, ReplanContext
+from dovetail.prompts.examples import Example
+from dovetail.prompts.joiner_prompt import JoinerPrompt
+from dovetail.prompts.lessons import Lesson
+from dovetail.prompts.observations import Observation, observed
+from dovetail.prompts.planner_prompt import END_OF_PLAN, PlannerPrompt
+from dovetail.prompts.prompt_template import PromptTemplate
+from dovetail.prompts.replan_prompt import BrokenTask, ReplanContext
 
 TOOLS = [
     {
@@ -200,7 +200,7 @@ def test_the_stable_part_is_the_same_bytes_for_runs_questions_replans_notes_and_
         assert [messages[0]["role"] for messages in asked] == ["system"] * len(asked)
         assert all(messages[0]["content"].encode().startswith(stable) for messages in asked)
     code = (
-        "import sys, json; from dovetail.prompts import PlannerPrompt;"
+        "import sys, json; from dovetail.prompts.planner_prompt import PlannerPrompt;"
         "print(PlannerPrompt().messages('x?', json.load(sys.stdin))[0]['content'])"
     )
     done = subprocess.run(

@@ -9,10 +9,10 @@ import pytest
 
 from dovetail import UsageError
 from dovetail.mcp.address import read_addresses
-from dovetail.policy_file import read_policies
 from dovetail.prices import read_prices
 from dovetail.settings import load_settings
 from dovetail.toml_file import read_toml
+from dovetail.tools.policy_file import read_policies
 from dovetail_server.callers import read_tokens
 
 

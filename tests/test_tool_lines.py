@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dovetail.tool_lines import tool_line, tools_text
+from dovetail.prompts.tool_lines import tool_line, tools_text
 
 
 @pytest.mark.parametrize(

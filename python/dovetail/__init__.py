@@ -9,8 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dovetail.approvals import ApprovalRequest, Approve, Reject
-    from dovetail.call_context import CallContext
+    from dovetail.calls.approvals import ApprovalRequest, Approve, Reject
     from dovetail.client import Client, RemoteRun, SyncClient
     from dovetail.embedding import run
     from dovetail.engine import Engine
@@ -31,16 +30,17 @@ if TYPE_CHECKING:
         ToolDefinitionError,
         UsageError,
     )
-    from dovetail.examples import Example
     from dovetail.executor import Executor
-    from dovetail.lessons import ExampleError
-    from dovetail.limits import Limits
     from dovetail.models.provider import open_model
     from dovetail.prices import Price
-    from dovetail.runs import Run
-    from dovetail.secret import Secret
-    from dovetail.tool_set import ToolSet
-    from dovetail.tools import Tool, tool
+    from dovetail.prompts.examples import Example
+    from dovetail.prompts.lessons import ExampleError
+    from dovetail.run_handle import Run
+    from dovetail.runs.limits import Limits
+    from dovetail.tools.call_context import CallContext
+    from dovetail.tools.definition import Tool, tool
+    from dovetail.tools.secret import Secret
+    from dovetail.tools.tool_set import ToolSet
 
 __all__ = [
     "AccessDeniedError",
@@ -81,26 +81,26 @@ __all__ = [
 ]
 
 _MODULES = {
-    "ApprovalRequest": "approvals",
-    "Approve": "approvals",
-    "CallContext": "call_context",
+    "ApprovalRequest": "calls.approvals",
+    "Approve": "calls.approvals",
+    "CallContext": "tools.call_context",
     "Client": "client",
     "Engine": "engine",
-    "Example": "examples",
+    "Example": "prompts.examples",
     "Executor": "executor",
-    "Limits": "limits",
+    "Limits": "runs.limits",
     "Price": "prices",
-    "Reject": "approvals",
+    "Reject": "calls.approvals",
     "RemoteRun": "client",
-    "Run": "runs",
-    "Secret": "secret",
+    "Run": "run_handle",
+    "Secret": "tools.secret",
     "SyncClient": "client",
-    "Tool": "tools",
-    "ToolSet": "tool_set",
+    "Tool": "tools.definition",
+    "ToolSet": "tools.tool_set",
     "open_model": "models.provider",
-    "tool": "tools",
+    "tool": "tools.definition",
     **dict.fromkeys((name for name in __all__ if name.endswith("Error")), "errors"),
-    "ExampleError": "lessons",
+    "ExampleError": "prompts.lessons",
 }
 
 

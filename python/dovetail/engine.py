@@ -10,24 +10,24 @@ import functools
 import uuid
 from typing import TYPE_CHECKING
 
-from dovetail.approval_rules import ApprovalRules
-from dovetail.call import begin
-from dovetail.dialects import Dialects
+from dovetail.calls.approval_rules import ApprovalRules
+from dovetail.calls.gates import Gates
 from dovetail.errors import UsageError
-from dovetail.gates import Gates
-from dovetail.joiner_prompt import JoinerPrompt
-from dovetail.journal import MemoryJournal
 from dovetail.life import Life
-from dovetail.limits import Limits
-from dovetail.live_tools import held_by
 from dovetail.models.provider import open_model
-from dovetail.planner import MAX_TOOLS_SHOWN, Planner, ToolShow
 from dovetail.prices import Prices
-from dovetail.prompts import PlannerPrompt
-from dovetail.run_options import RunOptions
-from dovetail.runs import Run
-from dovetail.secret import check_secrets
-from dovetail.tool_set import ToolSet
+from dovetail.prompts.joiner_prompt import JoinerPrompt
+from dovetail.prompts.planner_prompt import PlannerPrompt
+from dovetail.run_handle import Run
+from dovetail.runs.dialects import Dialects
+from dovetail.runs.journal import MemoryJournal
+from dovetail.runs.limits import Limits
+from dovetail.runs.planner import MAX_TOOLS_SHOWN, Planner, ToolShow
+from dovetail.runs.run_options import RunOptions
+from dovetail.tools.call import begin
+from dovetail.tools.live_tools import held_by
+from dovetail.tools.secret import check_secrets
+from dovetail.tools.tool_set import ToolSet
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-    from dovetail.approval_rules import ApprovalRule
-    from dovetail.approvals import ApprovalRequest, Approve, Reject
-    from dovetail.call import HeldBackend
-    from dovetail.example_selection import ExampleSelector
-    from dovetail.examples import Example
-    from dovetail.lessons import Lessons
+    from dovetail.calls.approval_rules import ApprovalRule
+    from dovetail.calls.approvals import ApprovalRequest, Approve, Reject
     from dovetail.models.protocol import Model
     from dovetail.prices import Price
-    from dovetail.retrieval import Retriever
-    from dovetail.run_options import StrategyName
-    from dovetail.tool_set import ToolSource
+    from dovetail.prompts.example_selection import ExampleSelector
+    from dovetail.prompts.examples import Example
+    from dovetail.prompts.lessons import Lessons
+    from dovetail.runs.run_options import StrategyName
+    from dovetail.tools.call import HeldBackend
+    from dovetail.tools.retrieval import Retriever
+    from dovetail.tools.tool_set import ToolSource
 
 __all__ = ["Engine"]
 

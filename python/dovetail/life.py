@@ -1,7 +1,7 @@
 """The life of a run: its beginning, its deadline, its cancellation and its end.
 
 How its answer is found is its strategy's business (`dovetail.strategies`); how a plan is run while it is written, that
-of `dovetail.execution`.
+of `dovetail.runs.execution`.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from dovetail.books import Books, StoppedError
-from dovetail.execution import Execution
-from dovetail.run_options import strategy_to_wire
+from dovetail.runs.books import Books, StoppedError
+from dovetail.runs.execution import Execution
+from dovetail.runs.run_options import strategy_to_wire
+from dovetail.runs.tool_model import ToolModels
 from dovetail.strategies import STRATEGIES
 from dovetail.strategies.strategy import Means
-from dovetail.tool_model import ToolModels
 from dovetail.v1 import Failure, FailureReason, RunState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dovetail.dialects import Dialects
-    from dovetail.gates import Gates
-    from dovetail.joiner_prompt import JoinerPrompt
-    from dovetail.journal import MemoryJournal
-    from dovetail.limits import Limits
+    from dovetail.calls.gates import Gates
     from dovetail.models.protocol import Model
-    from dovetail.planner import Planner
     from dovetail.prices import Prices
-    from dovetail.run_options import RunOptions
-    from dovetail.tool_set import ToolSet
+    from dovetail.prompts.joiner_prompt import JoinerPrompt
+    from dovetail.runs.dialects import Dialects
+    from dovetail.runs.journal import MemoryJournal
+    from dovetail.runs.limits import Limits
+    from dovetail.runs.planner import Planner
+    from dovetail.runs.run_options import RunOptions
+    from dovetail.tools.tool_set import ToolSet
 
 __all__ = ["Life"]
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from pydantic import Field, SecretStr, field_validator
 
 from dovetail.answer_schema import read_answer_schema
-from dovetail.limits import Limits
 from dovetail.models.protocol import GrammarDialect  # noqa: TC001 - pydantic reads the annotations
-from dovetail.prompts import ExamplesAs  # noqa: TC001 - pydantic reads the annotations
-from dovetail.run_options import RunOptions, StrategyName
+from dovetail.prompts.planner_prompt import ExamplesAs  # noqa: TC001 - pydantic reads the annotations
+from dovetail.runs.limits import Limits
+from dovetail.runs.run_options import RunOptions, StrategyName
 from dovetail.setting_layers import LayeredSettings, Names, split_names
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Settings(LayeredSettings):
     tools: Names = ()
     """SPECs. In the environment separated by commas; in a file, paths are relative to it."""
     policies: Path | None = None
-    """A file of policies (see `dovetail.policy_file`)."""
+    """A file of policies (see `dovetail.tools.policy_file`)."""
     prices: Path | None = None
     """A file of what models cost (see `dovetail.prices`)."""
     allow: Names = ()
@@ -52,7 +52,7 @@ class Settings(LayeredSettings):
     deny: Names = ()
     """Names and patterns of those that they may not use."""
     require_approval: Names = ()
-    """Which calls need approval, besides those of tools that say so (see `dovetail.approval_rules`)."""
+    """Which calls need approval, besides those of tools that say so (see `dovetail.calls.approval_rules`)."""
     max_tools: int | None = Field(None, gt=0, lt=2**31)
     """How many tools the planner is shown; of more, the most relevant."""
     examples: Names = ()
@@ -62,9 +62,9 @@ class Settings(LayeredSettings):
     examples_as: ExamplesAs | None = None
     """Where examples stand in the prompt."""
     prompt: Path | None = None
-    """The file of the planner's prompt (see `dovetail.prompts.PlannerPrompt`)."""
+    """The file of the planner's prompt (see `dovetail.prompts.planner_prompt.PlannerPrompt`)."""
     joiner_prompt: Path | None = None
-    """The file of the joiner's prompt (see `dovetail.joiner_prompt.JoinerPrompt`)."""
+    """The file of the joiner's prompt (see `dovetail.prompts.joiner_prompt.JoinerPrompt`)."""
     strategy: StrategyName | None = None
     """How answers are found; ``compile`` if None."""
     answer_schema: Path | None = None

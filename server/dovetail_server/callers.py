@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dovetail.errors import UsageError
 from dovetail.toml_file import read_toml
-from dovetail.tool_names import ToolFilter
+from dovetail.tools.tool_names import ToolFilter
 from dovetail_server.log import server_log
 
 if TYPE_CHECKING:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dovetail.policy_file import Policies
-from dovetail.tool_names import ToolFilter
-from dovetail.tool_set import ToolSet
+from dovetail.tools.policy_file import Policies
+from dovetail.tools.tool_names import ToolFilter
+from dovetail.tools.tool_set import ToolSet
 from dovetail_server.executors import Executors
 from dovetail_server.refusal import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dovetail.tools import Tool
+    from dovetail.tools.definition import Tool
     from dovetail_server.callers import Caller
     from dovetail_server.settings import ServerSettings
     from dovetail_server.tool_pool import ToolPool

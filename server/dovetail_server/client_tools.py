@@ -7,8 +7,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from dovetail.errors import ToolDefinitionError
-from dovetail.tool_set import ToolSet
-from dovetail.tool_wire import tool_from_wire
+from dovetail.tools.tool_set import ToolSet
+from dovetail.tools.tool_wire import tool_from_wire
 from dovetail.v1 import ClientToolCall, RefusedApproval, StreamRunResponse
 from dovetail_server.executor_session import time_left
 from dovetail_server.mailbox import Mailbox
@@ -18,8 +18,8 @@ from dovetail_server.refusal import Refusal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dovetail.call import Call
-    from dovetail.tools import Tool
+    from dovetail.tools.call import Call
+    from dovetail.tools.definition import Tool
     from dovetail.v1 import ClientToolProgress, ClientToolResult, ToolSpec
 
 __all__ = ["ClientMailbox", "ClientTools", "inline_tools"]

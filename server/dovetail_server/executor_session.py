@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.duration_pb2 import Duration
 
-    from dovetail.call import Call
+    from dovetail.tools.call import Call
     from dovetail.v1 import CallProgress, CallResult
     from dovetail_server.fleet import Fleet
     from dovetail_server.tool_pool import Queue, ToolPool

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from dovetail.durations import duration_of
 from dovetail.errors import UsageError
 from dovetail.failure_text import bounded
-from dovetail.tool_set import ToolSet
+from dovetail.tools.tool_set import ToolSet
 from dovetail.v1 import AttachResponse, ServerDrain, Welcome
 from dovetail_server.executor_session import ExecutorMailbox, Session
 from dovetail_server.fleet import Fleet
@@ -24,7 +24,7 @@ from dovetail_server.tool_pool import Queue, ToolPool
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from dovetail.policy_file import Policies
+    from dovetail.tools.policy_file import Policies
     from dovetail.v1 import Hello, ToolSpec
     from dovetail_server.callers import Caller
     from dovetail_server.settings import ServerSettings

@@ -8,15 +8,15 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from dovetail.errors import UsageError
-from dovetail.examples import Example
-from dovetail.lessons import ExampleError, Lessons
-from dovetail.limits import Limits
-from dovetail.run_options import RunOptions, StrategyName, strategy_to_wire
+from dovetail.prompts.examples import Example
+from dovetail.prompts.lessons import ExampleError, Lessons
+from dovetail.runs.limits import Limits
+from dovetail.runs.run_options import RunOptions, StrategyName, strategy_to_wire
 from dovetail.strategies import STRATEGIES
 from dovetail.strategies.react import check_react
 from dovetail.strategies.tool_calls import check_tool_calls
-from dovetail.threads import Threads
-from dovetail.tool_set import ToolSet
+from dovetail.tools.threads import Threads
+from dovetail.tools.tool_set import ToolSet
 from dovetail.v1 import Strategy
 from dovetail_server.client_tools import ClientTools, inline_tools
 from dovetail_server.refusal import Refusal

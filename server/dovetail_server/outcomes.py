@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dovetail.call_failure import failure_from_wire
+from dovetail.tools.call_failure import failure_from_wire
 from dovetail.v1 import FailureReason
 
 if TYPE_CHECKING:
-    from dovetail.call import Call
+    from dovetail.tools.call import Call
     from dovetail.v1 import CallOutcome
 
 __all__ = ["deliver"]

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dovetail.journal import MemoryJournal
+    from dovetail.runs.journal import MemoryJournal
 
 __all__ = ["payloads_of"]
 

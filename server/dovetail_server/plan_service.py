@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dovetail import _core
-from dovetail.progress import Progress
-from dovetail.tool_set import ToolSet
+from dovetail.runs.progress import Progress
+from dovetail.tools.tool_set import ToolSet
 from dovetail.v1 import CompilePlanResponse, Step
 from dovetail.v1.plan_service_pb2_grpc import PlanServiceServicer
 from dovetail_server.client_tools import inline_tools

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.timestamp_pb2 import Timestamp
 
-    from dovetail.runs import Run
+    from dovetail.run_handle import Run
     from dovetail_server.client_tools import ClientTools
     from dovetail_server.settings import ServerSettings
 

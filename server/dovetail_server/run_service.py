@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dovetail import v1
     from dovetail.engine import Engine
     from dovetail.models.protocol import Model
-    from dovetail.runs import Run
+    from dovetail.run_handle import Run
     from dovetail_server.orders import OrderDesk
     from dovetail_server.registry import HostedRun, Registry
 

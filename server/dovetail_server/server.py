@@ -13,16 +13,16 @@ from grpc_reflection.v1alpha import reflection
 
 from dovetail.engine import Engine
 from dovetail.errors import UsageError
-from dovetail.example_selection import NearestExamples
-from dovetail.examples import gather_examples
-from dovetail.joiner_prompt import JoinerPrompt
-from dovetail.lessons import Lessons
 from dovetail.models.provider import open_beside
-from dovetail.policy_file import Policies, read_policies
 from dovetail.prices import read_prices
-from dovetail.prompts import PlannerPrompt
-from dovetail.tool_set import ToolSet
-from dovetail.tool_wire import tool_to_wire
+from dovetail.prompts.example_selection import NearestExamples
+from dovetail.prompts.examples import gather_examples
+from dovetail.prompts.joiner_prompt import JoinerPrompt
+from dovetail.prompts.lessons import Lessons
+from dovetail.prompts.planner_prompt import PlannerPrompt
+from dovetail.tools.policy_file import Policies, read_policies
+from dovetail.tools.tool_set import ToolSet
+from dovetail.tools.tool_wire import tool_to_wire
 from dovetail.v1.executor_service_pb2_grpc import add_ExecutorServiceServicer_to_server
 from dovetail.v1.plan_service_pb2_grpc import add_PlanServiceServicer_to_server
 from dovetail.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from dovetail.models.protocol import Model
-    from dovetail.tool_set import ToolSource
+    from dovetail.tools.tool_set import ToolSource
     from dovetail_server.settings import ServerSettings
 
 __all__ = ["Server"]

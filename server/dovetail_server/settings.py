@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from dovetail.example_selection import SHOWN_EXAMPLES
-from dovetail.limits import BY_STRATEGY, Limits
 from dovetail.models.protocol import GrammarDialect  # noqa: TC001 - pydantic reads the annotations
-from dovetail.prompts import ExamplesAs  # noqa: TC001 - pydantic reads the annotations
+from dovetail.prompts.example_selection import SHOWN_EXAMPLES
+from dovetail.prompts.planner_prompt import ExamplesAs  # noqa: TC001 - pydantic reads the annotations
+from dovetail.runs.limits import BY_STRATEGY, Limits
 from dovetail.setting_layers import LayeredSettings, Names, split_models, split_names
 
 __all__ = ["ServerSettings"]

@@ -6,13 +6,13 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from dovetail.tool_wire import tool_from_wire, tool_to_wire
+from dovetail.tools.tool_wire import tool_from_wire, tool_to_wire
 from dovetail.v1 import FailureReason
 
 if TYPE_CHECKING:
-    from dovetail.call import Call
-    from dovetail.policy_file import Policies
-    from dovetail.tools import Tool
+    from dovetail.tools.call import Call
+    from dovetail.tools.definition import Tool
+    from dovetail.tools.policy_file import Policies
     from dovetail.v1 import ToolSpec
     from dovetail_server.executor_session import Session
     from dovetail_server.fleet import Fleet

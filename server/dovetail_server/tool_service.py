@@ -6,7 +6,7 @@ import base64
 from typing import TYPE_CHECKING
 
 from dovetail import v1
-from dovetail.tool_wire import tool_to_wire
+from dovetail.tools.tool_wire import tool_to_wire
 from dovetail.v1 import GetToolResponse, ListToolsResponse
 from dovetail.v1.tool_service_pb2_grpc import ToolServiceServicer
 from dovetail_server.door import caller
@@ -17,7 +17,7 @@ from dovetail_server.tool_pool import ToolPool
 if TYPE_CHECKING:
     import grpc
 
-    from dovetail.tools import Tool
+    from dovetail.tools.definition import Tool
     from dovetail_server.catalogue import Catalogue
 
     Context = grpc.aio.ServicerContext[object, object]

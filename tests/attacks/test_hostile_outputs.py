@@ -11,10 +11,10 @@ import pytest
 from hostile import CANARY, Trap, hostile_text, hostile_value
 
 from dovetail import Limits, tool
-from dovetail.joiner_prompt import JoinerPrompt
-from dovetail.observations import Observation
-from dovetail.prompts import PlannerPrompt
-from dovetail.replan_prompt import ReplanContext
+from dovetail.prompts.joiner_prompt import JoinerPrompt
+from dovetail.prompts.observations import Observation
+from dovetail.prompts.planner_prompt import PlannerPrompt
+from dovetail.prompts.replan_prompt import ReplanContext
 from scripted import ScriptedModel, events_of, facts, finish, outputs
 
 pytestmark = pytest.mark.anyio

@@ -11,10 +11,10 @@ from commandline import BOUND, SPECS, dovetail
 
 from dovetail import Engine, ToolSet
 from dovetail.answer_schema import AnswerSchema
-from dovetail.joiner_prompt import JoinerPrompt
-from dovetail.observations import Observation
-from dovetail.prompts import PlannerPrompt
-from dovetail.replan_prompt import ReplanContext
+from dovetail.prompts.joiner_prompt import JoinerPrompt
+from dovetail.prompts.observations import Observation
+from dovetail.prompts.planner_prompt import PlannerPrompt
+from dovetail.prompts.replan_prompt import ReplanContext
 from scripted import ScriptedModel
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dovetail.models.protocol import TurnStream
-    from dovetail.run_options import StrategyName
+    from dovetail.runs.run_options import StrategyName
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dovetail import UsageError
-from dovetail.limits import Limits
+from dovetail.runs.limits import Limits
 from dovetail.settings import load_settings
 
 if TYPE_CHECKING:

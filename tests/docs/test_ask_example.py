@@ -11,7 +11,7 @@ import pytest
 
 from dovetail.builtin import ask_tool
 from dovetail.engine import Engine
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 from scripted import PATIENCE, ScriptedModel
 
 pytestmark = pytest.mark.anyio

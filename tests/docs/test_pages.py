@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dovetail.examples import Example
+from dovetail.prompts.examples import Example
 from scripted import PATIENCE, ScriptedModel, finish, plan
 
 ROOT = Path(__file__).parents[2]

@@ -8,8 +8,8 @@ from typing import Any
 
 from dovetail.engine import Engine
 from dovetail.errors import ModelError
-from dovetail.limits import Limits
 from dovetail.models.protocol import Completion, Grammar, GrammarDialect, Message, Usage
+from dovetail.runs.limits import Limits
 from dovetail.v1 import Event, FailureReason
 
 Script = str | Callable[[], AsyncGenerator[str | Completion, None]]

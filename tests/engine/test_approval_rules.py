@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dovetail import ApprovalRequest, Approve, Engine, Reject, Run, UsageError
-from dovetail.approval_rules import ApprovalRules
-from dovetail.tools import Tool, tool
+from dovetail.calls.approval_rules import ApprovalRules
+from dovetail.tools.definition import Tool, tool
 from scripted import PATIENCE, ScriptedModel, facts, failures, finish, plan
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from dovetail import Engine, Limits, Run, UsageError
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 from scripted import PATIENCE, ScriptedModel, events_of, facts, failures, finish, plan
 
 pytestmark = pytest.mark.anyio

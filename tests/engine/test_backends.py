@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from dovetail import CallContext, Engine, Limits
-from dovetail.call import Call
-from dovetail.tools import Tool, tool
+from dovetail.tools.call import Call
+from dovetail.tools.definition import Tool, tool
 from dovetail.v1 import Event, FailureReason
 from scripted import PATIENCE, ScriptedModel, events_of, facts, failures, finish, kinds, outputs, plan
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from dovetail import Engine, Limits
-from dovetail.joiner import MAX_REPLY
 from dovetail.models.protocol import Completion, GrammarDialect, Usage
-from dovetail.tools import tool
+from dovetail.runs.joiner import MAX_REPLY
+from dovetail.tools.definition import tool
 from dovetail.v1 import Event, FailureReason, Purpose, ReplanRequested
 from scripted import PATIENCE, ScriptedModel, facts, finish, plan
 

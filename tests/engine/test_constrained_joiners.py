@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from dovetail import Engine, Limits, UsageError
-from dovetail.joiner_prompt import JoinerPrompt
-from dovetail.tools import tool
+from dovetail.prompts.joiner_prompt import JoinerPrompt
+from dovetail.tools.definition import tool
 from dovetail.v1 import Event
 from scripted import PATIENCE, GrammarModel, Script, ScriptedModel, facts, finish, plan
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from dovetail.call_context import CallContext
 from dovetail.cli.board import Board
 from dovetail.engine import Engine
 from dovetail.errors import UsageError
-from dovetail.limits import Limits
 from dovetail.models.protocol import Completion, Usage
 from dovetail.prices import KNOWN_PRICES, Price, Prices, read_prices
-from dovetail.tool_model_calls import believed
-from dovetail.tools import Tool, tool
+from dovetail.runs.limits import Limits
+from dovetail.tools.call_context import CallContext
+from dovetail.tools.definition import Tool, tool
+from dovetail.tools.tool_model_calls import believed
 from dovetail.v1 import Event, FailureReason, ModelCallEnded, Purpose, RunState, ToolModelCall
 from scripted import PATIENCE, ScriptedModel, facts, finish, plan
 

@@ -10,13 +10,13 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel
 
-from dovetail import demands
 from dovetail.builtin import ask_tool
-from dovetail.call_context import CallContext
 from dovetail.engine import Engine
 from dovetail.models.protocol import Completion, Usage
-from dovetail.policy import Policy
-from dovetail.tools import Tool, tool
+from dovetail.runs import demands
+from dovetail.tools.call_context import CallContext
+from dovetail.tools.definition import Tool, tool
+from dovetail.tools.policy import Policy
 from dovetail.v1 import Event
 from scripted import PATIENCE, ScriptedModel, facts, failures, finish, outputs, plan
 

@@ -11,7 +11,7 @@ import pytest
 
 from dovetail import Engine, Limits, ModelError, RunCancelledError, RunFailedError, UsageError
 from dovetail.models.protocol import Completion
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 from dovetail.v1 import FailureReason, RunState, Severity
 from scripted import PATIENCE, ScriptedModel, events_of, facts, failures, finish, kinds, outputs, plan
 

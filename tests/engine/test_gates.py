@@ -9,10 +9,10 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dovetail.call import Call
-from dovetail.gates import Gates
-from dovetail.policy import Policy
-from dovetail.tools import Tool
+from dovetail.calls.gates import Gates
+from dovetail.tools.call import Call
+from dovetail.tools.definition import Tool
+from dovetail.tools.policy import Policy
 from dovetail.v1 import Failure, FailureReason
 
 LOOKS = Policy(cache=60, max_parallel=3)

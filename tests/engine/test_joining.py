@@ -11,9 +11,9 @@ import pytest
 from pydantic import BaseModel, field_validator
 
 from dovetail import Engine, Limits, RunFailedError, UsageError
-from dovetail.joiner import MAX_REPLY
 from dovetail.models.protocol import Completion, Usage
-from dovetail.tools import tool
+from dovetail.runs.joiner import MAX_REPLY
+from dovetail.tools.definition import tool
 from dovetail.v1 import Event, FailureReason, ReplanRequested
 from scripted import PATIENCE, ScriptedModel, facts, finish, plan
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dovetail.journal import MemoryJournal
+from dovetail.runs.journal import MemoryJournal
 from dovetail.v1 import WatchRunResponse
 
 PLENTY = 1_000_000

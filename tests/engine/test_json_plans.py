@@ -8,9 +8,9 @@ import json
 import pytest
 
 from dovetail import Engine, Example
-from dovetail.prompts import PlannerPrompt
-from dovetail.tool_set import ToolSet
-from dovetail.tools import tool
+from dovetail.prompts.planner_prompt import PlannerPrompt
+from dovetail.tools.definition import tool
+from dovetail.tools.tool_set import ToolSet
 from scripted import PATIENCE, GrammarModel, facts, finish, outputs, plan
 
 pytestmark = pytest.mark.anyio

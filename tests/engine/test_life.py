@@ -11,7 +11,7 @@ import pytest
 import dovetail
 from dovetail import Engine, Limits, RunFailedError, UsageError
 from dovetail.models.protocol import Completion
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 from dovetail.v1 import RunState
 from scripted import PATIENCE, ScriptedModel, events_of, facts, finish, kinds, outputs, plan
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dovetail import CallContext, Engine, Limits, RetryableError
-from dovetail.tools import Tool, tool
+from dovetail.tools.definition import Tool, tool
 from dovetail.v1 import Event
 from scripted import PATIENCE, ScriptedModel, events_of, facts, failures, finish, outputs, plan
 

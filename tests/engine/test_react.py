@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from dovetail import Engine, RunFailedError
-from dovetail.joiner import MAX_REPLY
-from dovetail.limits import Limits
 from dovetail.models.protocol import Completion
+from dovetail.runs.joiner import MAX_REPLY
+from dovetail.runs.limits import Limits
 from dovetail.strategies.react_reply import ReactReply
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 from dovetail.v1 import Event, FailureReason, Purpose, RunState
 from scripted import PATIENCE, ScriptedModel, facts, finish, kinds, outputs
 

@@ -14,9 +14,9 @@ from sentences import sentence
 from dovetail import Engine
 from dovetail.grammar.plan import callable_tools
 from dovetail.grammar.turn import turn_rules
-from dovetail.limits import Limits
 from dovetail.models.protocol import Completion, Message
-from dovetail.tools import Tool, tool
+from dovetail.runs.limits import Limits
+from dovetail.tools.definition import Tool, tool
 from dovetail.v1 import Event, RunState, Severity
 from scripted import PATIENCE, GrammarModel, ScriptedModel, facts, finish, outputs
 

@@ -12,7 +12,7 @@ from dovetail import Engine, UsageError
 from dovetail.errors import ModelError
 from dovetail.models.protocol import Completion, Usage
 from dovetail.strategies.react_reply import ReactReply
-from dovetail.tools import Tool, tool
+from dovetail.tools.definition import Tool, tool
 from dovetail.v1 import Event, FailureReason, RunState, Severity
 from scripted import PATIENCE, ScriptedModel, facts, finish, kinds, outputs
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from dovetail import Engine
-from dovetail.joiner import MAX_REPLY
 from dovetail.models.protocol import Completion, Usage
+from dovetail.runs.joiner import MAX_REPLY
 from dovetail.strategies.react_reply import ReactReply
 from dovetail.strategies.reasoning import Reasoning
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 from dovetail.v1 import Event, FailureReason, ReplanRequested, RunState
 from scripted import PATIENCE, GrammarModel, ScriptedModel, facts, outputs, plan
 

@@ -9,12 +9,12 @@ import pytest
 
 from dovetail import Engine
 from dovetail.builtin.ask import ask, ask_tool
-from dovetail.call_context import CallContext
-from dovetail.dialects import Dialects
 from dovetail.errors import ModelError
 from dovetail.models.protocol import Completion, Grammar
-from dovetail.tool_set import ToolSet
-from dovetail.tools import Tool, tool
+from dovetail.runs.dialects import Dialects
+from dovetail.tools.call_context import CallContext
+from dovetail.tools.definition import Tool, tool
+from dovetail.tools.tool_set import ToolSet
 from dovetail.v1 import FailureReason, Purpose, ReplanRequested, Severity
 from scripted import PATIENCE, GrammarModel, ScriptedModel, facts, finish, plan
 

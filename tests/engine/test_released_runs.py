@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from dovetail import ApprovalRequest, Approve, Engine, Run
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 from dovetail.v1 import RunState
 from scripted import PATIENCE, ScriptedModel, finish, plan
 

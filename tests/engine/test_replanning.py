@@ -10,7 +10,7 @@ import pytest
 
 from dovetail import Engine, Limits
 from dovetail.models.protocol import Completion, Usage
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 from dovetail.v1 import Event, FailureReason, ReplanRequested
 from scripted import PATIENCE, ScriptedModel, events_of, facts, failures, finish, kinds, outputs, plan
 

@@ -11,11 +11,11 @@ import pytest
 
 import dovetail
 from dovetail import Engine, RunFailedError, ToolSet, UsageError, _core
-from dovetail.call_line import call_line
 from dovetail.models.protocol import Completion
-from dovetail.run_options import RunOptions, StrategyName, strategy_to_wire
+from dovetail.runs.call_line import call_line
+from dovetail.runs.run_options import RunOptions, StrategyName, strategy_to_wire
 from dovetail.strategies import STRATEGIES
-from dovetail.tools import Tool, tool
+from dovetail.tools.definition import Tool, tool
 from dovetail.v1 import Event, RunState, Strategy
 from scripted import PATIENCE, ScriptedModel, facts, finish, plan
 

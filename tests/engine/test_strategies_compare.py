@@ -10,8 +10,8 @@ import pytest
 from dovetail import Engine
 from dovetail.models.protocol import ToolRequest
 from dovetail.prices import Price
-from dovetail.run_options import StrategyName
-from dovetail.tools import tool
+from dovetail.runs.run_options import StrategyName
+from dovetail.tools.definition import tool
 from dovetail.v1 import Event, Purpose, RunState
 from scripted import PATIENCE, ScriptedModel, facts, finish, kinds, outputs
 from test_tool_calls import CallingModel

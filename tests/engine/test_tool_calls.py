@@ -10,10 +10,10 @@ import pytest
 
 from dovetail import Engine, RunFailedError, UsageError
 from dovetail.errors import ModelError
-from dovetail.limits import Limits
 from dovetail.models import FallbackModel
 from dovetail.models.protocol import Completion, ToolRequest, TurnMessage, Usage
-from dovetail.tools import tool
+from dovetail.runs.limits import Limits
+from dovetail.tools.definition import tool
 from dovetail.v1 import Event, FailureReason, Purpose, RunState, Severity
 from scripted import PATIENCE, ScriptedModel, facts, outputs
 

@@ -9,7 +9,7 @@ import pytest
 
 from dovetail import Engine, ToolSet, UsageError
 from dovetail.models.protocol import Completion, Grammar
-from dovetail.tools import Tool, tool
+from dovetail.tools.definition import Tool, tool
 from scripted import PATIENCE, ScriptedModel, facts, failures, finish, outputs, plan
 
 if TYPE_CHECKING:

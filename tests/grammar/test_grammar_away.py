@@ -11,7 +11,7 @@ import pytest
 from dovetail import ToolSet, UsageError
 from dovetail.grammar import away, plan_grammar
 from dovetail.grammar.away import plan_grammar_away
-from dovetail.tools import Tool
+from dovetail.tools.definition import Tool
 
 pytestmark = pytest.mark.anyio
 PATIENCE = 20.0

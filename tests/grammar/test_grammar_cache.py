@@ -8,8 +8,8 @@ import pytest
 from tool_sets import LOOKUP, NUMBER, RATIO, tool
 
 from dovetail.grammar.digest import Kept, digests_of
-from dovetail.tool_set import ToolSet
-from dovetail.tools import Tool
+from dovetail.tools.definition import Tool
+from dovetail.tools.tool_set import ToolSet
 
 
 def test_a_thing_is_made_once_and_kept_until_others_have_come() -> None:

@@ -10,8 +10,8 @@ from tool_sets import INTEGER, LOOKUP, NUMBER, RATIO, STRING, tool
 
 from dovetail.errors import UsageError
 from dovetail.grammar import plan_grammar, uncallable
-from dovetail.tool_set import ToolSet
-from dovetail.tools import Tool
+from dovetail.tools.definition import Tool
+from dovetail.tools.tool_set import ToolSet
 
 
 def _accepts(tools: list[dict[str, Any]], plan: str, **options: Any) -> bool:

@@ -23,7 +23,7 @@ from dovetail.grammar.turn import TURN_DIALECTS, turn_grammar, turn_rules
 from dovetail.grammar.words import in_words
 from dovetail.models.local import LocalModel
 from dovetail.strategies.react_reply import ReactReply
-from dovetail.tools import Tool
+from dovetail.tools.definition import Tool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

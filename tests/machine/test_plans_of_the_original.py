@@ -14,10 +14,10 @@ import pytest
 from vectors import to_json
 
 from dovetail import _core
-from dovetail.examples import Example
-from dovetail.lessons import ExampleError, Lessons
-from dovetail.tool_set import ToolSet
-from dovetail.tools import Tool
+from dovetail.prompts.examples import Example
+from dovetail.prompts.lessons import ExampleError, Lessons
+from dovetail.tools.definition import Tool
+from dovetail.tools.tool_set import ToolSet
 
 TEXT = {"type": "string"}
 

@@ -15,8 +15,8 @@ from raw import raw_file
 
 from dovetail.engine import Engine
 from dovetail.executor import Executor
-from dovetail.policy_file import Policies
-from dovetail.tool_set import ToolSet
+from dovetail.tools.policy_file import Policies
+from dovetail.tools.tool_set import ToolSet
 from live import serving
 from scripted import PATIENCE, ScriptedModel, facts, failures, finish, outputs, plan
 

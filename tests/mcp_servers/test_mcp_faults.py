@@ -13,7 +13,7 @@ import pytest
 from raw import RAW_SERVER, raw_file, server_file
 
 from dovetail.errors import UsageError
-from dovetail.tool_set import ToolSet
+from dovetail.tools.tool_set import ToolSet
 from scripted import PATIENCE, ScriptedModel, events_of, facts, failures, finish, outputs, plan
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from notes import noted
 from toolchain import installed_node
 
 from dovetail.engine import Engine
-from dovetail.tool_set import ToolSet
+from dovetail.tools.tool_set import ToolSet
 from scripted import PATIENCE, ScriptedModel, events_of, facts, failures, finish, outputs, plan
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(660)]

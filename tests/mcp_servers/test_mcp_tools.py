@@ -13,7 +13,7 @@ from notes import closed_again, noted, opened
 
 from dovetail.engine import Engine
 from dovetail.errors import UsageError
-from dovetail.tool_set import ToolSet
+from dovetail.tools.tool_set import ToolSet
 from scripted import PATIENCE, ScriptedModel, events_of, facts, failures, finish, outputs, plan
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from asking import DONE, KEY, closing, refusal
 from dovetail import Engine, Limits
 from dovetail.models import AzureModel, FriendliModel, Model, OpenAIModel
 from dovetail.models.vllm import VllmModel
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 from dovetail.v1 import Event
 from fault_server import FaultServer, Script, chunk, serve, sse
 from responses_wire import planned, said

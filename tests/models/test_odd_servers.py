@@ -11,8 +11,8 @@ import pytest
 
 from asking import KEY, QUESTION, ask, closing
 from dovetail.errors import ModelError
-from dovetail.model_call import ModelCall
 from dovetail.models import Completion, OpenAIModel, Usage
+from dovetail.runs.model_call import ModelCall
 from dovetail.v1 import FailureReason, Purpose
 from fault_server import Fault, Script, chunk, serve, sse, usage_chunk
 

@@ -13,11 +13,11 @@ from vllm_place import SMOLLM2
 from vllm_process import VllmProcess
 
 from dovetail.demo import EXAMPLES
-from dovetail.model_call import ModelCall
 from dovetail.models import Completion
 from dovetail.models.local import LocalModel
 from dovetail.models.vllm import VllmModel
-from dovetail.planner import Planner, ToolShow
+from dovetail.runs.model_call import ModelCall
+from dovetail.runs.planner import Planner, ToolShow
 from dovetail.v1 import Purpose
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dovetail.models import GrammarDialect, Message, Model
-    from dovetail.tool_set import ToolSet
+    from dovetail.tools.tool_set import ToolSet
 
 __all__ = ["ALIKE", "HELLO", "LLAMA", "MAX_QUEUED", "VLLM", "Served", "answer", "serving", "write_plan"]
 

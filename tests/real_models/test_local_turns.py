@@ -13,14 +13,14 @@ from tool_weights import weights_with_template
 from dovetail import Engine, Limits
 from dovetail.models.local import LocalModel, open_local
 from dovetail.models.local_server import PARALLEL
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 from dovetail.v1 import FailureReason, RunState, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dovetail.models import GrammarDialect
-    from dovetail.run_options import StrategyName
+    from dovetail.runs.run_options import StrategyName
     from dovetail.v1 import Event
 
 pytestmark = [pytest.mark.anyio, pytest.mark.local_model, pytest.mark.slow, pytest.mark.timeout(1200)]

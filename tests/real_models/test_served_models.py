@@ -13,14 +13,14 @@ from dovetail import Engine, Limits, _core
 from dovetail.demo import EXAMPLES, QUESTIONS, TOOLS
 from dovetail.errors import ModelError
 from dovetail.models import Grammar
-from dovetail.tool_set import ToolSet
+from dovetail.tools.tool_set import ToolSet
 from dovetail.v1 import FailureReason, Purpose, RunState, Severity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from dovetail.models import Message
-    from dovetail.runs import Run
+    from dovetail.run_handle import Run
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(1200)]
 

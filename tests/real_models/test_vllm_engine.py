@@ -21,7 +21,7 @@ from dovetail.demo import EXAMPLES, QUESTIONS, TOOLS
 from dovetail.errors import ModelError, UsageError
 from dovetail.models import Completion, Grammar
 from dovetail.models.vllm_engine import VllmEngineModel
-from dovetail.tool_set import ToolSet
+from dovetail.tools.tool_set import ToolSet
 from dovetail.v1 import FailureReason, RunState
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ from vllm_process import VllmProcess
 from dovetail import Engine, Limits
 from dovetail.demo import EXAMPLES, QUESTIONS, TOOLS
 from dovetail.models.vllm import VllmModel
-from dovetail.tools import Tool
+from dovetail.tools.definition import Tool
 from dovetail.v1 import RunState, Severity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from dovetail.runs import Run
+    from dovetail.run_handle import Run
     from dovetail.v1 import Event
 
 pytestmark = [pytest.mark.anyio, pytest.mark.vllm, pytest.mark.timeout(600)]

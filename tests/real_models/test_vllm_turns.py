@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from dovetail.models import TurnMessage
-    from dovetail.runs import Run
+    from dovetail.run_handle import Run
 
 pytestmark = [pytest.mark.anyio, pytest.mark.vllm, pytest.mark.timeout(900)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from dovetail import Example
-from dovetail.tools import Tool
+from dovetail.tools.definition import Tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from dovetail import Client, Executor, Limits, v1
-from dovetail.call_context import CallContext
 from dovetail.executor import ExecutorState
-from dovetail.tools import tool
+from dovetail.tools.call_context import CallContext
+from dovetail.tools.definition import tool
 from live import PATIENCE, code_of, serving
 
 pytestmark = pytest.mark.anyio

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from dovetail import Client, Example, InvalidRequestError, SyncClient, v1
-from dovetail.examples import parse_examples
 from dovetail.models.protocol import Completion, Message, ModelStream, Usage
-from dovetail.threads import shared_threads
-from dovetail.tools import tool
+from dovetail.prompts.examples import parse_examples
+from dovetail.tools.definition import tool
+from dovetail.tools.threads import shared_threads
 from live import PATIENCE, Echo, serving
 
 pytestmark = pytest.mark.anyio

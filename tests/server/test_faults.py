@@ -19,7 +19,7 @@ import grpc
 import pytest
 
 from dovetail import v1
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 from dovetail.v1 import FailureReason, RunState
 from dovetail.v1.run_service_pb2_grpc import RunServiceStub
 from executor_process import Proxy, executors

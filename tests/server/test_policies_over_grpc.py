@@ -12,7 +12,7 @@ import pytest
 
 from dovetail import Executor, RetryableError, v1
 from dovetail.executor import ExecutorState
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 from live import PATIENCE, Live, code_of, serving
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from doorway import bearer
 from dovetail import v1
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 from live import PATIENCE, Live, serving
 from raw_executor import OK, End, RawExecutor, attached, end_of, hello, output, spec
 

@@ -11,7 +11,7 @@ import pytest
 from dovetail import Client, v1
 from dovetail.errors import UsageError
 from dovetail.models.protocol import Completion, Message, ModelStream, Usage
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 from dovetail.v1 import FailureReason, ReplanRequested, Strategy
 from live import Echo, serving
 

@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from doorway import bearer
 from dovetail import v1
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 from dovetail.v1 import RunState
 from live import PATIENCE, Echo, Live, Silent, serving
 from raw_executor import OK, End, attached, end_of, spec

@@ -13,7 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from dovetail import v1
 from dovetail.models.protocol import Message, ModelStream
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 from dovetail.v1 import RunState
 from dovetail_server.client_tools import ClientMailbox
 from dovetail_server.refusal import Refusal

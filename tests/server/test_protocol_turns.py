@@ -10,7 +10,7 @@ import pytest
 
 from dovetail import Client, v1
 from dovetail.models.protocol import Completion, Message, ModelStream, ToolRequest, TurnMessage, TurnStream, Usage
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 from dovetail.v1 import Purpose, Strategy
 from live import Echo, serving
 

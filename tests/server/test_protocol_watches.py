@@ -10,7 +10,7 @@ import pytest
 
 from doorway import logged
 from dovetail import v1
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 from dovetail.v1.run_service_pb2_grpc import RunServiceStub
 from live import PATIENCE, Live, serving
 from raw_executor import End, end_of, in_order, names, outputs

@@ -11,7 +11,7 @@ from commandline import dovetail, recording
 
 from dovetail import UsageError
 from dovetail.models.protocol import Message, ModelStream
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 from dovetail_server.server import Server
 from dovetail_server.settings import ServerSettings
 from live import Echo, serving

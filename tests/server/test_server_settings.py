@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dovetail import UsageError
-from dovetail.limits import Limits
+from dovetail.runs.limits import Limits
 from dovetail.settings import load_settings
 from dovetail_server.settings import ServerSettings
 

@@ -9,7 +9,7 @@ import pytest
 
 from doorway import bearer
 from dovetail import Secret, UsageError, v1
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 from dovetail_server.callers import Caller, hash_of, read_tokens
 from live import PATIENCE, Live, code_of, serving
 

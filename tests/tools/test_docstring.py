@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dovetail.docstring import Docstring
+from dovetail.tools.docstring import Docstring
 
 
 def test_the_description_ends_where_the_first_section_begins() -> None:

@@ -16,7 +16,7 @@ from test_processes import children, is_alive, opened, seen, written
 
 from dovetail import Client, Engine, Executor, ToolDefinitionError, ToolSet, tool
 from dovetail.executor import ExecutorState
-from dovetail.tools import Tool
+from dovetail.tools.definition import Tool
 from dovetail.v1 import FailureReason
 from live import serving
 from scripted import PATIENCE, ScriptedModel, events_of, facts, failures, finish, outputs, plan

@@ -11,14 +11,14 @@ import pytest
 
 from dovetail.builtin import ask, ask_tool, math, math_tool
 from dovetail.builtin.value_reply import NotSaidError, ValueReplyError
-from dovetail.call_context import CallContext
 from dovetail.engine import Engine
 from dovetail.errors import ModelError, UsageError
 from dovetail.grammar.compilation import can_compile, fault_in
 from dovetail.grammar.value import value_grammar
-from dovetail.limits import Limits
 from dovetail.models.protocol import Completion, Grammar, GrammarDialect, Message
-from dovetail.tools import tool
+from dovetail.runs.limits import Limits
+from dovetail.tools.call_context import CallContext
+from dovetail.tools.definition import tool
 from dovetail.v1 import Event, FailureReason, Purpose, ToolModelCall
 from scripted import PATIENCE, ScriptedModel, facts, failures, finish, outputs, plan
 

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from pydantic_core import from_json
 
 from dovetail.errors import ToolDefinitionError, UsageError
-from dovetail.large_output import cut_output
-from dovetail.policy import PLAIN, Policy, Rate
-from dovetail.policy_wire import policy_from_wire, policy_to_wire
-from dovetail.tool_wire import tool_from_wire, tool_to_wire
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
+from dovetail.tools.large_output import cut_output
+from dovetail.tools.policy import PLAIN, Policy, Rate
+from dovetail.tools.policy_wire import policy_from_wire, policy_to_wire
+from dovetail.tools.tool_wire import tool_from_wire, tool_to_wire
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from dovetail.errors import UsageError
-from dovetail.policy import Policy, Rate
-from dovetail.policy_file import Policies, read_policies
-from dovetail.tool_set import ToolSet
-from dovetail.tools import Tool, tool
+from dovetail.tools.definition import Tool, tool
+from dovetail.tools.policy import Policy, Rate
+from dovetail.tools.policy_file import Policies, read_policies
+from dovetail.tools.tool_set import ToolSet
 
 
 @tool(read_only=True, retries=1)

@@ -19,9 +19,9 @@ import isolated_tools as isolated
 import pytest
 
 from dovetail import CallContext, UsageError, tool
-from dovetail.call_failure import CallFailedError
 from dovetail.processes.pool import Processes
-from dovetail.tools import Tool
+from dovetail.tools.call_failure import CallFailedError
+from dovetail.tools.definition import Tool
 from dovetail.v1 import FailureReason
 
 pytestmark = pytest.mark.anyio

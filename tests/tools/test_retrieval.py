@@ -7,9 +7,9 @@ import time
 import pytest
 
 from dovetail.errors import UsageError
-from dovetail.retrieval import LexicalRetriever
-from dovetail.tool_set import ToolSet
-from dovetail.tools import Tool
+from dovetail.tools.definition import Tool
+from dovetail.tools.retrieval import LexicalRetriever
+from dovetail.tools.tool_set import ToolSet
 
 _TOPICS = ["invoices", "flights", "hotels", "weather", "mountains", "recipes", "stocks", "letters", "tickets", "maps"]
 _VERBS = ["list", "find", "create", "delete", "update", "archive", "compare", "export", "count", "rate"]

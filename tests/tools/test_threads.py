@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dovetail.threads import Threads
+from dovetail.tools.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

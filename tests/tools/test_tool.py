@@ -19,8 +19,8 @@ import pytest
 from pydantic import BaseModel, Field, field_validator
 
 from dovetail.errors import ToolDefinitionError, UsageError
-from dovetail.outputs import OutputError
-from dovetail.tools import Tool, tool
+from dovetail.tools.definition import Tool, tool
+from dovetail.tools.outputs import OutputError
 from dovetail.v1 import FailureReason
 
 pytestmark = pytest.mark.anyio
@@ -426,7 +426,7 @@ async def test_outputs_of_sync_functions_are_checked_too() -> None:
 
 _HANGS = """
 import asyncio, threading
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 
 @tool
 def hang() -> None:
@@ -450,7 +450,5 @@ def test_a_hung_sync_tool_does_not_keep_the_interpreter_from_exiting() -> None:
 
 def test_no_module_hides_the_decorator() -> None:
     # A module `dovetail.tool` would take the name `tool` from the package as soon as anything imports it.
-    code = (
-        "import dovetail.tools, dovetail.tool_set, dovetail.builtin; from dovetail import tool; assert callable(tool)"
-    )
+    code = "import dovetail.tools.tool_set, dovetail.builtin; from dovetail import tool; assert callable(tool)"
     subprocess.run([sys.executable, "-c", code], timeout=30, check=True)

@@ -9,8 +9,8 @@ import pytest
 
 from dovetail import tool_spec, v1
 from dovetail.errors import ToolDefinitionError
-from dovetail.tool_wire import tool_from_wire
-from dovetail.tools import Tool
+from dovetail.tools.definition import Tool
+from dovetail.tools.tool_wire import tool_from_wire
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dovetail.errors import ToolDefinitionError, UsageError
-from dovetail.examples import gather_examples
+from dovetail.prompts.examples import gather_examples
 from dovetail.settings import load_settings
-from dovetail.tool_names import ToolFilter
-from dovetail.tool_set import ToolSet
-from dovetail.tools import Tool
+from dovetail.tools.definition import Tool
+from dovetail.tools.tool_names import ToolFilter
+from dovetail.tools.tool_set import ToolSet
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dovetail.errors import ToolDefinitionError, UsageError
-from dovetail.tool_set import ToolSet
-from dovetail.tools import Tool, tool
+from dovetail.tools.definition import Tool, tool
+from dovetail.tools.tool_set import ToolSet
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dovetail import tool_spec
 from dovetail.errors import ToolDefinitionError, UsageError
+from dovetail.tools import tool_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 _TOOLS = """
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 from dovetail.builtin import math
 
 @tool
@@ -81,7 +81,7 @@ def test_a_file_finds_what_lies_beside_it_and_types_of_its_own(tmp_path: Path) -
     spec = _write(
         tmp_path / "tools.py",
         "from __future__ import annotations\n"
-        "from pydantic import BaseModel\nfrom dovetail.tools import tool\n"
+        "from pydantic import BaseModel\nfrom dovetail.tools.definition import tool\n"
         f"import {name}\n"
         "class Trip(BaseModel):\n    to: str\n"
         "@tool\ndef go(trip: Trip) -> int:\n"
@@ -152,7 +152,7 @@ def test_a_name_that_is_no_tool_is_a_usage_error(tmp_path: Path) -> None:
         ("\nimport not_there_at_all\n", r"tools.py, line 2: ModuleNotFoundError: .*not_there_at_all"),
         ("import sys\nsys.exit(2)\n", r"tools.py, line 2: SystemExit: 2"),
         (
-            "from dovetail.tools import tool\n\n@tool\ndef f(x): ...\n",
+            "from dovetail.tools.definition import tool\n\n@tool\ndef f(x): ...\n",
             r"tools.py, line 3: tool 'f': parameter 'x'",
         ),
     ],

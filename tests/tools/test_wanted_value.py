@@ -13,7 +13,7 @@ from dovetail.builtin.value_reply import ValueReplyError
 from dovetail.builtin.wanted_value import WantedValue
 from dovetail.errors import UsageError
 from dovetail.grammar.compilation import can_compile, fault_in
-from dovetail.schema_place import all_of, schema_at
+from dovetail.runs.schema_place import all_of, schema_at
 
 NUMBER, STRING, NULL = {"type": "number"}, {"type": "string"}, {"type": "null"}
 POINT = {"type": "object", "properties": {"x": NUMBER, "next": {"$ref": "#/$defs/Point"}}, "required": ["x"]}

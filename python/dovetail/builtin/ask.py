@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dovetail.builtin.value_reply import NotSaidError, ValueKind, asked_value
 from dovetail.builtin.wanted_value import WantedValue
-from dovetail.call_context import CallContext  # noqa: TC001 - the tool is made of its annotations
-from dovetail.dialects import Dialects
-from dovetail.observations import bounded_line, cut_middle, fenced
-from dovetail.tools import tool
+from dovetail.prompts.observations import bounded_line, cut_middle, fenced
+from dovetail.runs.dialects import Dialects
+from dovetail.tools.call_context import CallContext  # noqa: TC001 - the tool is made of its annotations
+from dovetail.tools.definition import tool
 
 if TYPE_CHECKING:
     from dovetail.models.protocol import Message, Model
-    from dovetail.tools import Tool
+    from dovetail.tools.definition import Tool
 
 __all__ = ["ask", "ask_tool"]
 

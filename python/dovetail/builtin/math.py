@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 from dovetail.builtin.arithmetic import FUNCTIONS, MathError, NotArithmeticError, evaluate, shown
 from dovetail.builtin.value_reply import NotSaidError, ValueReplyError, asked_value
-from dovetail.call_context import CallContext  # noqa: TC001 - the tool is made of its annotations
-from dovetail.dialects import Dialects
 from dovetail.errors import UsageError
-from dovetail.observations import bounded_line, cut_middle, fenced
-from dovetail.tools import tool
+from dovetail.prompts.observations import bounded_line, cut_middle, fenced
+from dovetail.runs.dialects import Dialects
+from dovetail.tools.call_context import CallContext  # noqa: TC001 - the tool is made of its annotations
+from dovetail.tools.definition import tool
 
 if TYPE_CHECKING:
     from dovetail.models.protocol import Message, Model
-    from dovetail.tools import Tool
+    from dovetail.tools.definition import Tool
 
 __all__ = ["math", "math_tool"]
 

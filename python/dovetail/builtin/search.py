@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 from dovetail.builtin.articles import Article, ArticleFile, SearchError
 from dovetail.builtin.wikipedia import Wikipedia
 from dovetail.errors import UsageError
-from dovetail.threads import shared_threads
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
+from dovetail.tools.threads import shared_threads
 
 if TYPE_CHECKING:
-    from dovetail.tools import FunctionTool
+    from dovetail.tools.definition import FunctionTool
 
 __all__ = ["SearchError", "search", "search_in"]
 

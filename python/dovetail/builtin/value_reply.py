@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from pydantic_core import from_json
 
-from dovetail.call_failure import CallFailedError
-from dovetail.constrained import GRAMMAR_REFUSED, Constrained, Refusal
 from dovetail.errors import DovetailError, ModelError
 from dovetail.grammar.value import value_grammar
-from dovetail.observations import bounded_line, cut_middle
+from dovetail.prompts.observations import bounded_line, cut_middle
+from dovetail.runs.constrained import GRAMMAR_REFUSED, Constrained, Refusal
+from dovetail.tools.call_failure import CallFailedError
 from dovetail.v1 import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from dovetail.builtin.wanted_value import WantedValue
-    from dovetail.dialects import Dialects
     from dovetail.models.protocol import Grammar, GrammarDialect, Message, Model
+    from dovetail.runs.dialects import Dialects
 
 __all__ = ["NotSaidError", "ValueKind", "ValueReplyError", "asked_value", "in_reply"]
 

@@ -12,7 +12,7 @@ from dovetail.errors import UsageError
 from dovetail.grammar.answer_form import answer_form
 from dovetail.grammar.value import value_grammar
 from dovetail.models.protocol import Grammar
-from dovetail.observations import cut_middle
+from dovetail.prompts.observations import cut_middle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from pydantic_core import from_json
 
 from dovetail.builtin.articles import MAX_QUERY_CHARACTERS, Article, SearchError, shorten
 from dovetail.builtin.reachable import UrlRefusedError, check_url
-from dovetail.threads import shared_threads
+from dovetail.tools.threads import shared_threads
 
 if TYPE_CHECKING:
     import ssl

@@ -9,24 +9,24 @@ from dovetail.answer_schema import read_answer_schema
 from dovetail.cli.first_turn import first_turn
 from dovetail.embedding import run_loop
 from dovetail.errors import UsageError
-from dovetail.example_selection import SHOWN_EXAMPLES, NearestExamples
-from dovetail.examples import gather_examples
 from dovetail.grammar.answer_form import answer_form
-from dovetail.joiner_prompt import JoinerPrompt
-from dovetail.lessons import Lessons, read_earlier
 from dovetail.models.protocol import GrammarDialect
-from dovetail.planner import MAX_TOOLS_SHOWN, ToolShow, chosen_lessons
-from dovetail.prompts import PlannerPrompt
-from dovetail.run_options import RunOptions
+from dovetail.prompts.example_selection import SHOWN_EXAMPLES, NearestExamples
+from dovetail.prompts.examples import gather_examples
+from dovetail.prompts.joiner_prompt import JoinerPrompt
+from dovetail.prompts.lessons import Lessons, read_earlier
+from dovetail.prompts.planner_prompt import PlannerPrompt
+from dovetail.runs.planner import MAX_TOOLS_SHOWN, ToolShow, chosen_lessons
+from dovetail.runs.run_options import RunOptions
 from dovetail.settings import Settings
-from dovetail.tool_set import ToolSet
+from dovetail.tools.tool_set import ToolSet
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from dovetail.joiner_prompt import ReplyForm
     from dovetail.models.protocol import Message
-    from dovetail.replan_prompt import PlanForm, ReplanContext
+    from dovetail.prompts.joiner_prompt import ReplyForm
+    from dovetail.prompts.replan_prompt import PlanForm, ReplanContext
 
 __all__ = ["asked_with"]
 

@@ -66,9 +66,9 @@ def executor(options: Namespace) -> int:
     from dovetail.errors import UsageError
     from dovetail.executor import Executor
     from dovetail.executor.executor import DEFAULT_MAX_PARALLEL_CALLS
-    from dovetail.policy_file import read_policies
     from dovetail.settings import load_settings
-    from dovetail.tool_set import ToolSet
+    from dovetail.tools.policy_file import read_policies
+    from dovetail.tools.tool_set import ToolSet
 
     given = {name: getattr(options, name) for name in ("tools", "policies", "max_parallel_calls")}
     settings = load_settings(given, config=options.config)

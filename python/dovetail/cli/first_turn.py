@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from dovetail.engine import Engine
 from dovetail.errors import ModelError
-from dovetail.tool_set import ToolSet
-from dovetail.tools import Tool
+from dovetail.tools.definition import Tool
+from dovetail.tools.tool_set import ToolSet
 from dovetail.v1 import FailureReason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dovetail.models.protocol import GrammarDialect, Message, ModelStream, TurnMessage, TurnStream
-    from dovetail.run_options import RunOptions
+    from dovetail.runs.run_options import RunOptions
 
 __all__ = ["first_turn"]
 

@@ -72,7 +72,7 @@ def grammar(options: Namespace) -> int:
     from dovetail.errors import UsageError
     from dovetail.grammar import plan_grammar, uncallable
     from dovetail.grammar.compilation import REMEDY, can_compile, fault_in
-    from dovetail.tool_set import ToolSet
+    from dovetail.tools.tool_set import ToolSet
 
     if options.check and not can_compile():
         raise UsageError(f"--check needs llguidance: {REMEDY}")

@@ -22,7 +22,7 @@ from dovetail.v1 import FailureReason
 
 if TYPE_CHECKING:
     from dovetail.engine import Engine
-    from dovetail.runs import Run
+    from dovetail.run_handle import Run
     from dovetail.v1 import Event
 
 __all__ = ["McpService"]

@@ -15,8 +15,8 @@ from dovetail.cli.showing import choose_view, clean_output, show
 from dovetail.client import Client
 from dovetail.embedding import run_loop
 from dovetail.errors import InvalidRequestError, UsageError
-from dovetail.examples import read_examples
-from dovetail.limits import Limits
+from dovetail.prompts.examples import read_examples
+from dovetail.runs.limits import Limits
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dovetail.errors import DovetailError
-    from dovetail.examples import Example
+    from dovetail.prompts.examples import Example
 
 __all__ = ["ask_server", "with_client"]
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from dovetail.approval_rules import ApprovalRules
+from dovetail.calls.approval_rules import ApprovalRules
 from dovetail.cli.exits import end_process_after
 from dovetail.cli.interruption import PATIENCE_SECONDS, interruptible
 from dovetail.cli.questions import Questions
 from dovetail.cli.showing import show
 from dovetail.engine import Engine
 from dovetail.errors import UsageError
-from dovetail.example_selection import SHOWN_EXAMPLES, NearestExamples
-from dovetail.examples import gather_examples
 from dovetail.models.provider import open_beside
-from dovetail.planner import MAX_TOOLS_SHOWN
-from dovetail.policy_file import read_policies
 from dovetail.prices import read_prices
-from dovetail.prompts import PlannerPrompt
-from dovetail.tool_set import ToolSet
+from dovetail.prompts.example_selection import SHOWN_EXAMPLES, NearestExamples
+from dovetail.prompts.examples import gather_examples
+from dovetail.prompts.planner_prompt import PlannerPrompt
+from dovetail.runs.planner import MAX_TOOLS_SHOWN
+from dovetail.tools.policy_file import read_policies
+from dovetail.tools.tool_set import ToolSet
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -89,7 +89,7 @@ def _tool_set(specs: Sequence[str]) -> _core.ToolSet:
             return _core.ToolSet(Path(specs[0]).read_bytes())
         except (OSError, ValueError) as error:
             raise UsageError(f"{specs[0]}: {_reason(error)}") from error
-    from dovetail.tool_set import ToolSet
+    from dovetail.tools.tool_set import ToolSet
 
     return ToolSet.of(specs).core
 

@@ -16,9 +16,9 @@ from dovetail.client.remote_run import RemoteRun
 from dovetail.client.run_request import run_request
 from dovetail.client.streamed_run import StreamedRun
 from dovetail.errors import UsageError
-from dovetail.secret import check_secrets
-from dovetail.tool_set import ToolSet
-from dovetail.tool_wire import tool_to_wire
+from dovetail.tools.secret import check_secrets
+from dovetail.tools.tool_set import ToolSet
+from dovetail.tools.tool_wire import tool_to_wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from dovetail.client.approvals import Decide
     from dovetail.client.run_request import RunFields
-    from dovetail.tool_set import ToolSource
+    from dovetail.tools.tool_set import ToolSource
 
 __all__ = ["Client"]
 

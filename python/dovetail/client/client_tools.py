@@ -6,18 +6,18 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from dovetail.call_context import CallContext
-from dovetail.call_failure import failure_to_wire
+from dovetail.calls.progress_reports import ProgressReports
 from dovetail.failure_text import bounded
-from dovetail.live_tools import held_by
-from dovetail.progress_reports import ProgressReports
-from dovetail.tool_model_calls import MOST_MODEL_CALLS
+from dovetail.tools.call_context import CallContext
+from dovetail.tools.call_failure import failure_to_wire
+from dovetail.tools.live_tools import held_by
+from dovetail.tools.tool_model_calls import MOST_MODEL_CALLS
 from dovetail.v1 import CallFailure, CallOutcome, ClientToolResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from dovetail.tool_set import ToolSet
+    from dovetail.tools.tool_set import ToolSet
     from dovetail.v1 import ClientToolCall, ToolModelCall
 
 __all__ = ["ClientTools"]

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from dovetail import v1
 from dovetail.errors import UsageError
-from dovetail.limits import Limits
-from dovetail.run_options import RunOptions, strategy_to_wire
+from dovetail.runs.limits import Limits
+from dovetail.runs.run_options import RunOptions, strategy_to_wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from dovetail.examples import Example
-    from dovetail.run_options import StrategyName
+    from dovetail.prompts.examples import Example
+    from dovetail.runs.run_options import StrategyName
 
 __all__ = ["RunFields", "run_request"]
 

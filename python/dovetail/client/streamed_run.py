@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dovetail import v1
     from dovetail.client.approvals import Decide
     from dovetail.client.exchange import Exchange
-    from dovetail.tool_set import ToolSet
+    from dovetail.tools.tool_set import ToolSet
     from dovetail.v1 import ApprovalDecision, ClientToolResult, CreateRunRequest, Event
 
 __all__ = ["StreamedRun"]

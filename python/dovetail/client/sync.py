@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from dovetail.client.client import Client
 from dovetail.client.loop_thread import LoopThread
-from dovetail.threads import shared_threads
+from dovetail.tools.threads import shared_threads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dovetail.client.connection import Connection
     from dovetail.client.remote_run import RemoteRun
     from dovetail.client.run_request import RunFields
-    from dovetail.tool_set import ToolSource
+    from dovetail.tools.tool_set import ToolSource
     from dovetail.v1 import Event, RunState
 
 __all__ = ["SyncClient", "SyncRun"]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from dovetail.demo.facts import area, difference, larger, population, ratio, smaller, total
 from dovetail.demo.question import Question
-from dovetail.examples import Example, read_examples
+from dovetail.prompts.examples import Example, read_examples
 
 if TYPE_CHECKING:
-    from dovetail.tools import Tool
+    from dovetail.tools.definition import Tool
 
 __all__ = ["EXAMPLES", "QUESTIONS", "TOOLS", "Question"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dovetail.demo.countries import FIGURES, Country
-from dovetail.tools import tool
+from dovetail.tools.definition import tool
 
 __all__ = ["area", "difference", "larger", "population", "ratio", "smaller", "total"]
 

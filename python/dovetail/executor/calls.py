@@ -6,19 +6,19 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from dovetail.call_context import CallContext
-from dovetail.call_failure import failure_to_wire
 from dovetail.executor.state import logger
 from dovetail.failure_text import bounded
-from dovetail.tool_model_calls import MOST_MODEL_CALLS
+from dovetail.tools.call_context import CallContext
+from dovetail.tools.call_failure import failure_to_wire
+from dovetail.tools.tool_model_calls import MOST_MODEL_CALLS
 from dovetail.v1 import CallFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dovetail.executor.outbox import Outbox
-    from dovetail.tool_set import ToolSet
-    from dovetail.tools import Tool
+    from dovetail.tools.definition import Tool
+    from dovetail.tools.tool_set import ToolSet
     from dovetail.v1 import ExecutorCall, ToolModelCall
 
 __all__ = ["Calls"]

@@ -18,10 +18,10 @@ from dovetail.executor.refusal import ExecutorRefusedError, StreamLostError
 from dovetail.executor.session import Session
 from dovetail.executor.signals import drained_by_signals
 from dovetail.executor.state import ExecutorState, logger
-from dovetail.live_tools import held_by
-from dovetail.secret import check_secrets
-from dovetail.tool_set import ToolSet
-from dovetail.tool_wire import tool_to_wire
+from dovetail.tools.live_tools import held_by
+from dovetail.tools.secret import check_secrets
+from dovetail.tools.tool_set import ToolSet
+from dovetail.tools.tool_wire import tool_to_wire
 from dovetail.v1 import Hello
 from dovetail.v1.executor_service_pb2_grpc import ExecutorServiceStub
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dovetail.executor.state import StateListener
-    from dovetail.tool_set import ToolSource
+    from dovetail.tools.tool_set import ToolSource
 
 __all__ = ["Executor"]
 

@@ -7,7 +7,7 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from dovetail.progress_reports import ProgressReports
+from dovetail.calls.progress_reports import ProgressReports
 from dovetail.v1 import CallFailure
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
     from dovetail.models.protocol import Grammar, GrammarDialect
-    from dovetail.tool_set import ToolSet
+    from dovetail.tools.tool_set import ToolSet
 
 __all__ = ["plan_grammar_away", "reply_grammar_away", "turn_grammar_away"]
 

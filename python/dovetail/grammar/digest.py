@@ -9,13 +9,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from dovetail.tool_set import ToolSet
+from dovetail.tools.tool_set import ToolSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
     from dovetail.grammar.signature import ToolShape
-    from dovetail.tools import Tool
+    from dovetail.tools.definition import Tool
 
 __all__ = ["Kept", "digests_of"]
 

@@ -17,7 +17,7 @@ from dovetail.grammar.schema import MAX_STRING
 from dovetail.grammar.signature import Signature, signature
 from dovetail.grammar.terms import Terms
 from dovetail.models.protocol import Grammar, GrammarDialect
-from dovetail.tool_set import ToolSet
+from dovetail.tools.tool_set import ToolSet
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence

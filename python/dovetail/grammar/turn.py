@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from dovetail.grammar.signature import Signature, ToolShape
     from dovetail.models.protocol import GrammarDialect
-    from dovetail.tool_set import ToolSet
+    from dovetail.tools.tool_set import ToolSet
 
 __all__ = ["TURN_DIALECTS", "kept_turn_grammar", "turn_grammar", "turn_key", "turn_rules"]
 

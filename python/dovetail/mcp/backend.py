@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from dovetail.failure_text import bounded, failure_text, message_of
 from dovetail.mcp.connection import McpLostError, McpUnavailableError
 from dovetail.mcp.outputs import McpToolError, McpToolGoneError
-from dovetail.outputs import OutputError
+from dovetail.tools.outputs import OutputError
 from dovetail.v1 import FailureReason
 
 if TYPE_CHECKING:
-    from dovetail.call import Call
     from dovetail.mcp.server import McpServer
+    from dovetail.tools.call import Call
 
 __all__ = ["McpBackend"]
 
@@ -48,7 +48,7 @@ class _Reports:
 
 
 class McpBackend:
-    """A `dovetail.call.Backend`, and one that is held.
+    """A `dovetail.tools.call.Backend`, and one that is held.
 
     Args:
         server: the server.

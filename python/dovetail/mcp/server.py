@@ -16,7 +16,7 @@ from dovetail.failure_text import bounded, message_of
 from dovetail.mcp.connection import Connection, McpLostError, McpUnavailableError
 from dovetail.mcp.outputs import McpToolError, McpToolGoneError, output_of
 from dovetail.mcp.quarters import quarters
-from dovetail.outputs import OutputError
+from dovetail.tools.outputs import OutputError
 from dovetail.v1 import FailureReason
 
 if TYPE_CHECKING:

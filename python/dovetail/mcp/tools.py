@@ -17,8 +17,8 @@ from dovetail.mcp.backend import McpBackend
 from dovetail.mcp.connection import McpUnavailableError
 from dovetail.mcp.quarters import quarters
 from dovetail.mcp.server import McpServer
-from dovetail.tool_names import LONGEST_NAME, free_name
-from dovetail.tools import Tool
+from dovetail.tools.definition import Tool
+from dovetail.tools.tool_names import LONGEST_NAME, free_name
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -39,7 +39,7 @@ _known: dict[McpAddress, McpTools] = {}
 
 
 class McpTools:
-    """The tools of one MCP server: a `dovetail.live_tools.LiveTools`. One for each server and process.
+    """The tools of one MCP server: a `dovetail.tools.live_tools.LiveTools`. One for each server and process.
 
     Args:
         address: where the server is.

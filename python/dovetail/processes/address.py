@@ -102,8 +102,8 @@ class FunctionAddress:
             Exception: the module cannot be imported.
         """
         # Imported here because they import this.
-        from dovetail.tool_spec import load_module
-        from dovetail.tools import Tool
+        from dovetail.tools.definition import Tool
+        from dovetail.tools.tool_spec import load_module
 
         _imports.append(self)
         try:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from dovetail.call_context import CallContext
-from dovetail.call_failure import failure_of
 from dovetail.failure_text import message_of
 from dovetail.processes.pool import shared_processes
+from dovetail.tools.call_context import CallContext
+from dovetail.tools.call_failure import failure_of
 
 if TYPE_CHECKING:
-    from dovetail.call import Call
+    from dovetail.tools.call import Call
 
 __all__ = ["IN_PROCESSES"]
 
 
 class _InProcesses:
-    """A `dovetail.call.Backend`, and one that is held."""
+    """A `dovetail.tools.call.Backend`, and one that is held."""
 
     def begin(self, call: Call) -> None:
         """Carry out a call."""

@@ -17,11 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json, to_json
 
-from dovetail.call_context import CallContext
-from dovetail.call_failure import failure_of
 from dovetail.failure_text import bounded, message_of
-from dovetail.function_call import bound_arguments
-from dovetail.policy import PLAIN
 from dovetail.processes.address import FunctionAddress
 from dovetail.processes.frames import (
     CALL,
@@ -34,8 +30,12 @@ from dovetail.processes.frames import (
     FrameReader,
     send_frame,
 )
-from dovetail.secret import SecretsInUse
-from dovetail.tools import Tool, tool
+from dovetail.tools.call_context import CallContext
+from dovetail.tools.call_failure import failure_of
+from dovetail.tools.definition import Tool, tool
+from dovetail.tools.function_call import bound_arguments
+from dovetail.tools.policy import PLAIN
+from dovetail.tools.secret import SecretsInUse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

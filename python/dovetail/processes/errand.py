@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from pydantic_core import to_json
 
 from dovetail.errors import UsageError
-from dovetail.secret import SecretsInUse
+from dovetail.tools.secret import SecretsInUse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dovetail.call_context import CallContext
-    from dovetail.call_failure import CallFailedError
     from dovetail.processes.process import Process
-    from dovetail.tools import Tool
+    from dovetail.tools.call_context import CallContext
+    from dovetail.tools.call_failure import CallFailedError
+    from dovetail.tools.definition import Tool
     from dovetail.v1 import ToolModelCall
 
 __all__ = ["Errand", "Order"]

@@ -18,20 +18,20 @@ from typing import TYPE_CHECKING, Final
 from google.protobuf.message import DecodeError
 from pydantic_core import from_json
 
-from dovetail.call_failure import CallFailedError
 from dovetail.errors import UsageError
 from dovetail.failure_text import bounded
 from dovetail.processes.errand import Errand, Order
 from dovetail.processes.frames import CALL, FAILURE, MODEL_CALL, OUTPUT, PROGRESS, STARTED
 from dovetail.processes.process import Process, ProcessEndedError
+from dovetail.tools.call_failure import CallFailedError
 from dovetail.v1 import FailureReason, ToolModelCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dovetail.call_context import CallContext
     from dovetail.processes.frames import Frame
-    from dovetail.tools import Tool
+    from dovetail.tools.call_context import CallContext
+    from dovetail.tools.definition import Tool
 
 __all__ = ["Processes", "shared_processes"]
 

@@ -12,7 +12,7 @@ from dovetail.strategies.tool_calls import ToolCalls
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dovetail.run_options import StrategyName
+    from dovetail.runs.run_options import StrategyName
     from dovetail.strategies.strategy import Means, Strategy
 
 __all__ = ["STRATEGIES"]

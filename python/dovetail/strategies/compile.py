@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dovetail.books import StoppedError
 from dovetail.failure_text import bounded
+from dovetail.runs.books import StoppedError
 from dovetail.strategies.joining import Joining
 from dovetail.strategies.planning import Planning, Want
 from dovetail.strategies.repairs import Repairs
 from dovetail.v1 import FailureReason, ReplanRequested
 
 if TYPE_CHECKING:
-    from dovetail.plan_text import Plan
+    from dovetail.runs.plan_text import Plan
     from dovetail.strategies.strategy import Means
 
 __all__ = ["Compile"]

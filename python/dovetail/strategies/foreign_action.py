@@ -7,8 +7,8 @@ import re
 from contextlib import suppress
 from typing import Any, Final, Literal
 
-from dovetail.call_line import call_text
 from dovetail.errors import UsageError
+from dovetail.runs.call_line import call_text
 
 __all__ = ["ForeignAction"]
 

@@ -10,7 +10,7 @@ from dovetail import _core
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
-    from dovetail.joiner_prompt import ReplyForm
+    from dovetail.prompts.joiner_prompt import ReplyForm
 
 __all__ = ["JoinerReply", "TakeAnswer"]
 

@@ -8,14 +8,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from dovetail.answer_schema import AnswerError, member_text
-from dovetail.books import StoppedError
-from dovetail.constrained import ConstrainedCall
 from dovetail.failure_text import bounded
 from dovetail.grammar.answer_form import answer_form
 from dovetail.grammar.away import reply_grammar_away
 from dovetail.grammar.reply import REPLY_DIALECTS
-from dovetail.joiner import ask_joiner
-from dovetail.joiner_prompt import mistaken_answer, nothing_said
+from dovetail.prompts.joiner_prompt import mistaken_answer, nothing_said
+from dovetail.runs.books import StoppedError
+from dovetail.runs.constrained import ConstrainedCall
+from dovetail.runs.joiner import ask_joiner
 from dovetail.strategies.joiner_reply import JoinerReply
 from dovetail.strategies.planning import Want
 from dovetail.v1 import FailureReason, Purpose, ReplanRequested
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from dovetail.answer_schema import AnswerSchema
-    from dovetail.joiner_prompt import ReplyForm
     from dovetail.models.protocol import GrammarDialect, Message
+    from dovetail.prompts.joiner_prompt import ReplyForm
     from dovetail.strategies.strategy import Means
 
 __all__ = ["Joining"]

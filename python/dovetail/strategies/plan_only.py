@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic_core import to_json
 
 from dovetail.answer_schema import AnswerError
-from dovetail.books import StoppedError
+from dovetail.runs.books import StoppedError
 from dovetail.strategies.joining import Joining
 from dovetail.strategies.planning import Planning
 from dovetail.v1 import FailureReason

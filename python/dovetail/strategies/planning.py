@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dovetail.constrained import ConstrainedCall
 from dovetail.grammar.digest import digests_of
-from dovetail.replan_prompt import ReplanContext
+from dovetail.prompts.replan_prompt import ReplanContext
+from dovetail.runs.constrained import ConstrainedCall
 from dovetail.v1 import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-    from dovetail.model_call import ModelCall
     from dovetail.models.protocol import GrammarDialect
-    from dovetail.plan_text import Plan
-    from dovetail.replan_prompt import BrokenTask
+    from dovetail.prompts.replan_prompt import BrokenTask
+    from dovetail.runs.model_call import ModelCall
+    from dovetail.runs.plan_text import Plan
     from dovetail.strategies.strategy import Means
-    from dovetail.tool_set import ToolSet
+    from dovetail.tools.tool_set import ToolSet
     from dovetail.v1 import ReplanRequested
 
 __all__ = ["Planning", "Want"]

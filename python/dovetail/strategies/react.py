@@ -7,27 +7,27 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from dovetail import _core
-from dovetail.constrained import ConstrainedCall
 from dovetail.errors import UsageError
 from dovetail.grammar.away import turn_grammar_away
 from dovetail.grammar.digest import digests_of
 from dovetail.grammar.turn import TURN_DIALECTS
-from dovetail.joiner import MAX_REPLY, hear_last_words
-from dovetail.joiner_prompt import MUST_ANSWER, mistaken_answer
-from dovetail.observations import bounded_line, cut_middle, observed
+from dovetail.prompts.joiner_prompt import MUST_ANSWER, mistaken_answer
+from dovetail.prompts.observations import bounded_line, cut_middle, observed
+from dovetail.prompts.tool_lines import tools_text
+from dovetail.runs.constrained import ConstrainedCall
+from dovetail.runs.joiner import MAX_REPLY, hear_last_words
 from dovetail.strategies.joining import Joining
 from dovetail.strategies.react_reply import STOP, ReactReply
 from dovetail.strategies.turns import MOST_ERROR, MOST_OBSERVED, MOST_SAID, Repetitions, Turns, opening
-from dovetail.tool_lines import tools_text
 from dovetail.v1 import Purpose, Severity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence
 
-    from dovetail.model_call import ModelCall
     from dovetail.models.protocol import GrammarDialect, Message, TurnMessage
+    from dovetail.runs.model_call import ModelCall
     from dovetail.strategies.strategy import Means
-    from dovetail.tool_set import ToolSet
+    from dovetail.tools.tool_set import ToolSet
 
 __all__ = ["React", "check_react"]
 

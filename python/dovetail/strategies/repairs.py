@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from dovetail.failure_text import bounded
-from dovetail.replan_prompt import BrokenTask
+from dovetail.prompts.replan_prompt import BrokenTask
 from dovetail.strategies.planning import Want
 from dovetail.v1 import ReplanRequested
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from dovetail import _core
-    from dovetail.execution import Execution
-    from dovetail.plan_text import Plan
+    from dovetail.runs.execution import Execution
+    from dovetail.runs.plan_text import Plan
 
 __all__ = ["Repairs"]
 

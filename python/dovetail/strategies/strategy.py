@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dovetail.books import Books
-    from dovetail.dialects import Dialects
-    from dovetail.execution import Execution
-    from dovetail.joiner_prompt import JoinerPrompt
     from dovetail.models.protocol import Model
-    from dovetail.planner import Planner
-    from dovetail.run_options import RunOptions
-    from dovetail.tool_set import ToolSet
+    from dovetail.prompts.joiner_prompt import JoinerPrompt
+    from dovetail.runs.books import Books
+    from dovetail.runs.dialects import Dialects
+    from dovetail.runs.execution import Execution
+    from dovetail.runs.planner import Planner
+    from dovetail.runs.run_options import RunOptions
+    from dovetail.tools.tool_set import ToolSet
 
 __all__ = ["Means", "Strategy"]
 

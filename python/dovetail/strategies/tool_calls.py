@@ -6,13 +6,13 @@ import re
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
-from dovetail.call_line import call_line
 from dovetail.errors import UsageError
 from dovetail.failure_text import bounded
-from dovetail.joiner import MAX_REPLY
-from dovetail.joiner_prompt import MUST_ANSWER
 from dovetail.models import tool_calling_model
-from dovetail.observations import bounded_line, cut_middle, observed
+from dovetail.prompts.joiner_prompt import MUST_ANSWER
+from dovetail.prompts.observations import bounded_line, cut_middle, observed
+from dovetail.runs.call_line import call_line
+from dovetail.runs.joiner import MAX_REPLY
 from dovetail.strategies.joining import Joining
 from dovetail.strategies.reasoning import Reasoning
 from dovetail.strategies.turns import MOST_ERROR, MOST_OBSERVED, MOST_SAID, Repetitions, Turns, opening

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from dovetail.books import StoppedError
-from dovetail.call import call_key
-from dovetail.joiner_prompt import answer_terms
-from dovetail.plan_text import PlanText
+from dovetail.prompts.joiner_prompt import answer_terms
+from dovetail.runs.books import StoppedError
+from dovetail.runs.plan_text import PlanText
 from dovetail.strategies.history import History
+from dovetail.tools.call import call_key
 from dovetail.v1 import FailureReason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dovetail.models.protocol import Message, TurnMessage
-    from dovetail.plan_text import Plan
-    from dovetail.progress import TaskRecord
+    from dovetail.runs.plan_text import Plan
+    from dovetail.runs.progress import TaskRecord
     from dovetail.strategies.joining import Joining
     from dovetail.strategies.strategy import Means
 
