@@ -55,6 +55,8 @@ METHOD_ROLES = {
 # How gRPC calls what a write ends with that did not succeed; the type itself is not its to import.
 _BROKEN_WRITE = "ExecuteBatchError"
 _CANCELLATION_SECONDS = 1.0
+# A request takes time to come: where its client runs out of time, this many seconds may seem left here.
+_ON_THE_WAY = 0.1
 _REQUEST_ID = "x-request-id"
 _sane_request_id = re.compile(r"[A-Za-z0-9._:/@+=-]{1,128}").fullmatch
 
@@ -249,7 +251,7 @@ class _Passage:
             return await self._behaviour(request, context)
         except asyncio.CancelledError:
             left = context.time_remaining()
-            code = "DEADLINE_EXCEEDED" if left is not None and left <= 0 else "CANCELLED"
+            code = "DEADLINE_EXCEEDED" if left is not None and left <= _ON_THE_WAY else "CANCELLED"
             raise
         except grpc.aio.AbortError:
             code = _name_of(context.code())

@@ -1,30 +1,18 @@
-"""One event loop for all tests of executors: what a loop leaves to gRPC is settled on the next one, as an error.
-
-And a port for servers that come, go and come again.
-"""
+"""A port for servers that come, go and come again; and one event loop for all tests (see `one_loop`)."""
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
+from one_loop import anyio_backend, one_loop
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
-
-@pytest.fixture(scope="package")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="package", autouse=True)
-async def one_loop(anyio_backend: str) -> AsyncIterator[None]:
-    """Keeps the loop open from the first test to the last, and a little longer: gRPC tells nobody when it is done."""
-    yield
-    await asyncio.sleep(1)
+__all__ = ["anyio_backend", "one_loop", "port"]
 
 
 @pytest.fixture

@@ -19,9 +19,11 @@ from dovetail.executor import ExecutorState
 from dovetail.tools.definition import Tool
 from dovetail.v1 import FailureReason
 from live import serving
+from one_loop import anyio_backend, one_loop
 from scripted import PATIENCE, ScriptedModel, events_of, facts, failures, finish, outputs, plan
 
 pytestmark = pytest.mark.anyio
+__all__ = ["anyio_backend", "one_loop"]
 
 TOOLS = '''
 import os

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dovetail import tool_spec, v1
+from dovetail import v1
 from dovetail.errors import ToolDefinitionError
+from dovetail.tools import tool_spec
 from dovetail.tools.definition import Tool
 from dovetail.tools.tool_wire import tool_from_wire
 
