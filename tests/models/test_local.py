@@ -216,7 +216,13 @@ async def test_a_file_that_is_no_model_is_unreachable_with_the_last_lines_of_lla
     await model.aclose()
 
 
-async def test_a_process_that_does_not_get_ready_in_time_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_process_that_does_not_get_ready_in_time_is_ended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    never_ready = tmp_path / "python"
+    never_ready.write_text("#!/bin/sh\nexec sleep 600\n")
+    never_ready.chmod(0o755)
+    monkeypatch.setattr("dovetail.models.local.sys.executable", str(never_ready))
     monkeypatch.setattr("dovetail.models.local._STARTUP_SECONDS", 0.01)
     model = LocalModel()
     with pytest.raises(ModelError, match=r"not ready after 0\.01 seconds") as caught:
