@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dovetail import Engine, ToolSet, UsageError
-from dovetail.models.protocol import Completion, Grammar
 from dovetail.tools.definition import Tool, tool
-from scripted import PATIENCE, ScriptedModel, facts, failures, finish, outputs, plan
+from scripted import PATIENCE, GrammarModel, ScriptedModel, facts, failures, finish, outputs, plan
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
-
-    from dovetail.models.protocol import GrammarDialect, Message
+    pass
 
 pytestmark = pytest.mark.anyio
 
@@ -43,28 +40,6 @@ def nothing_called() -> None:
 
 def many(count: int) -> list[Tool]:
     return [Tool(f"spec_{index}", "Nothing of interest.", {"type": "object"}) for index in range(count)]
-
-
-class Recorded(ScriptedModel):
-    """Keeps the grammars that it is given."""
-
-    grammar_dialects: tuple[GrammarDialect, ...] = ("gbnf",)
-
-    def __init__(self, *scripts: str) -> None:
-        super().__init__(*scripts)
-        self.grammars: list[Grammar | None] = []
-
-    async def stream(
-        self,
-        messages: Sequence[Message],
-        *,
-        grammar: Grammar | None = None,
-        stop: Sequence[str] = (),
-        max_tokens: int | None = None,
-    ) -> AsyncGenerator[str | Completion, None]:
-        self.grammars.append(grammar)
-        async for piece in super().stream(messages, grammar=grammar, stop=stop, max_tokens=max_tokens):
-            yield piece
 
 
 def prompt(model: ScriptedModel, call: int = 0) -> str:
@@ -105,7 +80,7 @@ async def test_an_empty_set_is_a_set_and_not_the_engines() -> None:
 
 
 async def test_of_many_tools_the_prompt_and_the_grammar_see_the_relevant_ones() -> None:
-    model = Recorded(plan('1. db.query("x")', "2. join($1)"))
+    model = GrammarModel(plan('1. db.query("x")', "2. join($1)"))
     async with asyncio.timeout(PATIENCE), Engine([*many(200), query], model, max_tools_shown=5) as engine:
         assert await engine.start("ask the database").answer() == "x"
     grammar = model.grammars[0]

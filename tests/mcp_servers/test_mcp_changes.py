@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from notes import closed_again, opened
+from descriptors import closed_again, opened
 from raw import raw_file
 
 from dovetail.engine import Engine

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from notes import closed_again, noted, opened
+from descriptors import closed_again, opened
+from notes import noted
 
 from dovetail.engine import Engine
 from dovetail.errors import UsageError

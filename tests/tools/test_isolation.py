@@ -12,7 +12,8 @@ from typing import Any
 
 import isolated_tools as isolated
 import pytest
-from test_processes import children, is_alive, opened, seen, written
+from descriptors import opened
+from test_processes import children, is_alive, seen, written
 
 from dovetail import Client, Engine, Executor, ToolDefinitionError, ToolSet, tool
 from dovetail.executor import ExecutorState

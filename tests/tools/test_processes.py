@@ -10,13 +10,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import isolated_tools as isolated
 import pytest
+from descriptors import closed_again, opened
 
 from dovetail import CallContext, UsageError, tool
 from dovetail.processes.pool import Processes
@@ -40,17 +40,6 @@ def children() -> set[int]:
             continue
         if stat.rpartition(")")[2].split()[1] == str(os.getpid()):
             found.add(int(entry.name))
-    return found
-
-
-def opened() -> Counter[str]:
-    """What the descriptors of this process lead to, and how many to each."""
-    found: Counter[str] = Counter()
-    for entry in Path("/proc/self/fd").iterdir():
-        try:
-            found[str(entry.readlink())] += 1
-        except OSError:  # the one that reads this list
-            continue
     return found
 
 
@@ -448,7 +437,7 @@ async def test_nothing_is_left_of_many_calls_that_crash_hang_and_succeed() -> No
         await processes.release()
         assert children() <= before
     # By what they lead to: of those that other tests have left, some may be closed meanwhile.
-    await seen(lambda: not opened() - open_before)
+    await closed_again(open_before)
 
 
 PARENT = """
